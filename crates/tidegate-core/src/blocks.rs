@@ -1,0 +1,287 @@
+//! The in-memory set of blocks that admission looks at.
+//!
+//! It mirrors the ledger and runs ahead of it in one way only: a forbid enters before its commit
+//! and stays if the commit fails. A resume takes effect after its commit, and never undoes a
+//! forbid that is newer or still under way. Entries are not compared with the clock: a block ends
+//! when the engine says so, so a clock that jumps lifts nothing.
+
+use std::collections::HashMap;
+
+use parking_lot::RwLock;
+
+use crate::decision::{Block, Until};
+use crate::ids::{AppId, Generation, StreamId, StreamKey};
+use crate::time::UnixMs;
+
+/// One recorded block, as listed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// The stream.
+    pub stream: StreamId,
+    /// Since when.
+    pub since: UnixMs,
+    /// Until when.
+    pub until: Until,
+}
+
+/// All blocks of all Apps. Lookup takes a read lock and allocates nothing.
+#[derive(Default)]
+pub struct BlockSet {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// What the ledger holds. One small entry a block: a million of them must stay cheap.
+    recorded: HashMap<AppId, HashMap<Box<str>, Recorded>>,
+    /// Streams with a forbid under way or one that could not be recorded.
+    unsettled: HashMap<StreamKey, Unsettled>,
+}
+
+#[derive(Clone, Copy)]
+struct Recorded {
+    generation: Generation,
+    since: UnixMs,
+    until: Until,
+}
+
+struct Unsettled {
+    /// Forbids between [`BlockSet::begin_forbid`] and their settlement.
+    under_way: u32,
+    /// The latest end that any of them asks for.
+    asked: Until,
+    /// The newest decision settled meanwhile; older ones that settle late are ignored.
+    newest: Generation,
+    /// End of a forbid whose commit failed.
+    unrecorded: Option<Until>,
+}
+
+impl BlockSet {
+    /// The end of the block on a stream, if it is blocked.
+    pub fn get(&self, app: AppId, stream: &str) -> Option<Until> {
+        let inner = self.inner.read();
+        let recorded = inner
+            .recorded
+            .get(&app)
+            .and_then(|blocks| blocks.get(stream))
+            .map(|b| b.until);
+        if inner.unsettled.is_empty() {
+            return recorded;
+        }
+        let unsettled = inner.unsettled(app, stream).and_then(Unsettled::until);
+        match (recorded, unsettled) {
+            (Some(a), Some(b)) => Some(a.later(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Puts a recorded block in, as at start. Ignored if a newer one is there.
+    pub fn load(&self, key: &StreamKey, block: &Block) {
+        self.inner.write().record(key, block);
+    }
+
+    /// A forbid is under way: the stream counts as blocked from here on.
+    pub fn begin_forbid(&self, key: &StreamKey, asked: Until) {
+        let mut inner = self.inner.write();
+        let newest = inner.newest(key);
+        let entry = inner.unsettled.entry(key.clone()).or_insert(Unsettled {
+            under_way: 0,
+            asked,
+            newest,
+            unrecorded: None,
+        });
+        entry.under_way += 1;
+        entry.asked = entry.asked.later(asked);
+    }
+
+    /// The forbid was recorded as `block`.
+    pub fn forbid_recorded(&self, key: &StreamKey, block: &Block) {
+        let mut inner = self.inner.write();
+        inner.record(key, block);
+        inner.settle_one(key, |entry| {
+            // A recorded forbid supersedes an earlier one that could not be recorded.
+            entry.unrecorded = None;
+        });
+    }
+
+    /// The forbid could not be recorded: it stays in force until `until`, a recorded decision on
+    /// the stream, or [`BlockSet::lapse_unrecorded`].
+    pub fn forbid_unrecorded(&self, key: &StreamKey, until: Until) {
+        self.inner.write().settle_one(key, |entry| {
+            entry.unrecorded = Some(entry.unrecorded.map_or(until, |other| other.later(until)));
+        });
+    }
+
+    /// The forbid turned out to be none (a repeat of a request that was decided before).
+    pub fn forbid_withdrawn(&self, key: &StreamKey) {
+        self.inner.write().settle_one(key, |_| ());
+    }
+
+    /// A resume (or a lapse) was recorded as decision `generation`. Returns whether the stream is
+    /// open now.
+    pub fn opened(&self, key: &StreamKey, generation: Generation) -> bool {
+        let mut inner = self.inner.write();
+        inner.open(key, generation);
+        let emptied = match inner.unsettled.get_mut(key) {
+            None => return !inner.has(key),
+            Some(entry) => {
+                entry.newest = entry.newest.max(generation);
+                entry.unrecorded = None;
+                entry.under_way == 0
+            }
+        };
+        if emptied {
+            inner.unsettled.remove(key);
+        }
+        !inner.has(key) && emptied
+    }
+
+    /// Ends of unrecorded forbids that have passed are dropped. Returns the streams that opened.
+    pub fn lapse_unrecorded(&self, now: UnixMs) -> Vec<StreamKey> {
+        let mut inner = self.inner.write();
+        if inner.unsettled.is_empty() {
+            return Vec::new();
+        }
+        let mut lapsed = Vec::new();
+        inner.unsettled.retain(|key, entry| {
+            let over = matches!(entry.unrecorded, Some(Until::At(at)) if at <= now);
+            if over {
+                entry.unrecorded = None;
+                lapsed.push(key.clone());
+            }
+            entry.under_way > 0 || entry.unrecorded.is_some()
+        });
+        lapsed.retain(|key| !inner.has(key) && !inner.unsettled.contains_key(key));
+        lapsed
+    }
+
+    /// How many forbids stand in memory only.
+    pub fn unrecorded(&self) -> usize {
+        self.inner
+            .read()
+            .unsettled
+            .values()
+            .filter(|entry| entry.unrecorded.is_some())
+            .count()
+    }
+
+    /// How many recorded blocks stand.
+    pub fn len(&self) -> usize {
+        self.inner.read().recorded.values().map(HashMap::len).sum()
+    }
+
+    /// Whether no recorded block stands.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The recorded blocks of an App, oldest first, at most `limit`, and how many there are.
+    pub fn list(&self, app: AppId, limit: usize) -> (Vec<Listed>, usize) {
+        let inner = self.inner.read();
+        let Some(blocks) = inner.recorded.get(&app) else {
+            return (Vec::new(), 0);
+        };
+        let total = blocks.len();
+        let mut order: Vec<_> = blocks
+            .iter()
+            .map(|(stream, block)| (block.since, stream, block))
+            .collect();
+        order.sort_unstable_by_key(|(since, stream, _)| (*since, *stream));
+        let listed = order
+            .into_iter()
+            .take(limit)
+            .filter_map(|(since, stream, block)| {
+                let stream = StreamId::parse(stream).ok()?;
+                Some(Listed {
+                    stream,
+                    since,
+                    until: block.until,
+                })
+            })
+            .collect();
+        (listed, total)
+    }
+}
+
+impl Inner {
+    fn unsettled(&self, app: AppId, stream: &str) -> Option<&Unsettled> {
+        // Few entries, and only while a commit is under way or the ledger is away.
+        let found = self
+            .unsettled
+            .iter()
+            .find(|(key, _)| key.app == app && key.stream.as_str() == stream);
+        found.map(|(_, entry)| entry)
+    }
+
+    fn has(&self, key: &StreamKey) -> bool {
+        self.recorded
+            .get(&key.app)
+            .is_some_and(|blocks| blocks.contains_key(key.stream.as_str()))
+    }
+
+    fn newest(&self, key: &StreamKey) -> Generation {
+        let recorded = self
+            .recorded
+            .get(&key.app)
+            .and_then(|blocks| blocks.get(key.stream.as_str()));
+        recorded.map_or(Generation(0), |block| block.generation)
+    }
+
+    fn record(&mut self, key: &StreamKey, block: &Block) {
+        let overtaken = self
+            .unsettled
+            .get(key)
+            .is_some_and(|entry| entry.newest > block.generation);
+        if overtaken || self.newest(key) > block.generation {
+            return;
+        }
+        let entry = Recorded {
+            generation: block.generation,
+            since: block.since,
+            until: block.until,
+        };
+        self.recorded
+            .entry(key.app)
+            .or_default()
+            .insert(key.stream.as_str().into(), entry);
+        if let Some(unsettled) = self.unsettled.get_mut(key) {
+            unsettled.newest = block.generation;
+        }
+    }
+
+    fn open(&mut self, key: &StreamKey, generation: Generation) {
+        if self.newest(key) > generation {
+            return;
+        }
+        if let Some(blocks) = self.recorded.get_mut(&key.app) {
+            blocks.remove(key.stream.as_str());
+            if blocks.is_empty() {
+                self.recorded.remove(&key.app);
+            }
+        }
+    }
+
+    fn settle_one(&mut self, key: &StreamKey, change: impl FnOnce(&mut Unsettled)) {
+        let Some(entry) = self.unsettled.get_mut(key) else {
+            return;
+        };
+        entry.under_way = entry.under_way.saturating_sub(1);
+        change(entry);
+        if entry.under_way == 0 && entry.unrecorded.is_none() {
+            self.unsettled.remove(key);
+        }
+    }
+}
+
+impl Unsettled {
+    fn until(&self) -> Option<Until> {
+        let under_way = (self.under_way > 0).then_some(self.asked);
+        match (under_way, self.unrecorded) {
+            (Some(a), Some(b)) => Some(a.later(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

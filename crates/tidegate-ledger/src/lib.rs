@@ -1,0 +1,17 @@
+//! The durable store: Apps, sealed secrets, targets, decisions, blocks, placements, attempts and
+//! the hash chain over them, behind the [`Ledger`] trait.
+//!
+//! What a decision *does* is decided in `tidegate-core`; this crate stores it, all or nothing, and
+//! answers after the commit is on disk. It knows no HTTP, no media and no vendor.
+
+mod error;
+mod model;
+mod store;
+
+pub use error::LedgerError;
+pub use model::{
+    App, Attempt, AttemptResult, Bound, ClockMark, Decided, DecisionRecord, Head, LiveSecret,
+    NonceRecord, NonceUse, Placement, PublishAuth, RestoreHold, StreamStatus, Target, Vendor,
+    Verdict,
+};
+pub use store::Ledger;
