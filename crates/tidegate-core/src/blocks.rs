@@ -155,6 +155,41 @@ impl BlockSet {
         lapsed
     }
 
+    /// The ledger was replaced: `restored` is what it holds from here on. Blocks that stood and
+    /// are not in it become unrecorded ones, since replacing a ledger is no resume.
+    pub fn reload(&self, restored: Vec<(StreamKey, Block)>) {
+        let mut inner = self.inner.write();
+        let before = std::mem::take(&mut inner.recorded);
+        for entry in inner.unsettled.values_mut() {
+            entry.newest = Generation(0);
+        }
+        for (key, block) in &restored {
+            inner.record(key, block);
+        }
+        for (app, blocks) in before {
+            for (stream, block) in blocks {
+                let Ok(stream) = StreamId::parse(&stream) else {
+                    continue;
+                };
+                let key = StreamKey::new(app, stream);
+                if inner.has(&key) {
+                    continue;
+                }
+                let entry = inner.unsettled.entry(key).or_insert(Unsettled {
+                    under_way: 0,
+                    asked: block.until,
+                    newest: Generation(0),
+                    unrecorded: None,
+                });
+                entry.unrecorded = Some(
+                    entry
+                        .unrecorded
+                        .map_or(block.until, |other| other.later(block.until)),
+                );
+            }
+        }
+    }
+
     /// How many forbids stand in memory only.
     pub fn unrecorded(&self) -> usize {
         self.inner

@@ -104,6 +104,20 @@ fn lists_oldest_first_and_says_how_many_there_are() {
     assert_eq!((names, total), (vec!["a", "b"], 3));
 }
 
+#[test]
+fn a_replaced_ledger_lifts_nothing() {
+    let (set, cam, other) = (BlockSet::default(), key("cam"), key("other"));
+    set.load(&cam, &block(7));
+    set.reload(vec![(other.clone(), block(2))]);
+    assert!(blocked(&set));
+    assert_eq!((set.len(), set.unrecorded()), (1, 1));
+    assert!(
+        set.opened(&cam, Generation(1)),
+        "generations may repeat after a restore"
+    );
+    assert!(set.get(AppId(1), "other").is_some());
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Forbid,

@@ -1,0 +1,84 @@
+//! Attempts and answers on their way to the ledger.
+//!
+//! Neither may delay a decision: they are queued in memory and written about once a second, and
+//! once more at the stop. What a crash takes is rebuilt: the origin's state from the blocks, an
+//! answer from the placements.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidegate_core::AppId;
+use tidegate_ledger::Attempt;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::stats::Stats;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Longest queue while the ledger is away; about 40 MB.
+const MOST: usize = 100_000;
+/// Attempts under one link of the chain.
+const BATCH: usize = 512;
+
+#[derive(Default)]
+pub(crate) struct Recorder {
+    attempts: Mutex<Vec<Attempt>>,
+    answers: Mutex<Vec<(AppId, String, Arc<str>)>>,
+}
+
+impl Recorder {
+    pub(crate) fn attempt(&self, attempt: Attempt, stats: &Stats) {
+        let mut attempts = self.attempts.lock();
+        if attempts.len() < MOST {
+            attempts.push(attempt);
+        } else {
+            stats.attempts_lost.bump();
+        }
+    }
+
+    pub(crate) fn answer(&self, app: AppId, nonce: String, answer: Arc<str>) {
+        let mut answers = self.answers.lock();
+        if answers.len() < MOST {
+            answers.push((app, nonce, answer));
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) async fn record(&self, shutdown: &CancellationToken) {
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = shutdown.cancelled() => {}
+            }
+            self.flush().await;
+        }
+    }
+
+    async fn flush(&self) {
+        let attempts = std::mem::take(&mut *self.recorder.attempts.lock());
+        let mut rest = attempts.as_slice();
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(rest.len().min(BATCH));
+            if let Err(error) = self.ledger().record_attempts(batch.to_vec()).await {
+                self.ledger_failed(&error);
+                let mut queue = self.recorder.attempts.lock();
+                queue.splice(0..0, rest.iter().cloned());
+                break;
+            }
+            rest = after;
+        }
+        for (app, nonce, answer) in std::mem::take(&mut *self.recorder.answers.lock()) {
+            // Lost, it is rebuilt from the placements when the same request comes again.
+            if self
+                .ledger()
+                .save_answer(app, nonce, answer.to_string())
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+    }
+}
