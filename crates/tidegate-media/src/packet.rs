@@ -1,6 +1,10 @@
 //! What an FLV audio or video packet is, as far as caching and joining need to know: its codec
 //! and whether it is a sequence header or a key frame. Payloads are never rewritten.
 
+mod enhanced;
+#[cfg(test)]
+mod tests;
+
 use crate::flv::TagKind;
 
 /// A codec, from the legacy FLV numbers or the FourCC of enhanced RTMP.
@@ -63,14 +67,21 @@ pub enum Role {
 }
 
 /// The result of [`classify`].
+///
+/// Multitrack packets pass through like any other. A cache of sequence headers keeps one per
+/// (audio or video, `multitrack`, `track`), within a bound, so that a second track's header never
+/// replaces the first one's; a packet for tracks other than 0 alone is never [`Role::KeyFrame`],
+/// so a group of pictures starts with the main track.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Class {
     /// The codec, when the packet says.
     pub codec: Option<Codec>,
     /// Its part in the stream.
     pub role: Role,
-    /// Several tracks, or a track other than the first, under enhanced RTMP's multitrack packet.
+    /// Wrapped in enhanced RTMP's multitrack packet.
     pub multitrack: bool,
+    /// The first track in a multitrack packet, otherwise 0.
+    pub track: u8,
 }
 
 impl Class {
@@ -79,7 +90,17 @@ impl Class {
         codec: None,
         role: Role::Opaque,
         multitrack: false,
+        track: 0,
     };
+
+    const fn plain(codec: Codec, role: Role) -> Self {
+        Self {
+            codec: Some(codec),
+            role,
+            multitrack: false,
+            track: 0,
+        }
+    }
 
     /// Whether it configures the decoder.
     pub fn is_sequence_header(&self) -> bool {
@@ -94,6 +115,79 @@ impl Class {
 
 /// Looks at the first bytes of a packet. Never fails: what it cannot read is [`Class::OPAQUE`].
 pub fn classify(kind: TagKind, payload: &[u8]) -> Class {
-    let _ = (kind, payload);
-    Class::OPAQUE
+    match kind {
+        TagKind::Script => Class {
+            role: Role::Script,
+            ..Class::OPAQUE
+        },
+        TagKind::Video => match payload.first() {
+            Some(first) if first & 0x80 != 0 => enhanced::classify(payload, &enhanced::VIDEO),
+            Some(_) => legacy_video(payload),
+            None => Class::OPAQUE,
+        },
+        TagKind::Audio => match payload.first() {
+            Some(first) if first >> 4 == 9 => enhanced::classify(payload, &enhanced::AUDIO),
+            Some(_) => legacy_audio(payload),
+            None => Class::OPAQUE,
+        },
+    }
+}
+
+/// Whether a video packet's frame type (high nibble, without the enhanced bit) can be decoded
+/// from alone. 4 is a key frame that a server generated.
+fn is_key(frame_type: u8) -> bool {
+    matches!(frame_type, 1 | 4)
+}
+
+const COMMAND_FRAME: u8 = 5;
+
+fn legacy_video(payload: &[u8]) -> Class {
+    let (Some(first), second) = (payload.first(), payload.get(1)) else {
+        return Class::OPAQUE;
+    };
+    let frame_type = first >> 4;
+    let (codec, has_packet_type) = match first & 0x0f {
+        7 => (Codec::H264, true),
+        12 => (Codec::Hevc, true),
+        13 => (Codec::Av1, true),
+        id => (Codec::LegacyVideo(id), false),
+    };
+    if frame_type == COMMAND_FRAME {
+        return Class::plain(codec, Role::Opaque);
+    }
+    let frame = if is_key(frame_type) {
+        Role::KeyFrame
+    } else {
+        Role::Frame
+    };
+    let role = match (has_packet_type, second) {
+        (false, _) => frame,
+        // Five bytes are packet type and composition time; a configuration has more.
+        (true, Some(0)) if payload.len() > 5 => Role::SequenceHeader,
+        (true, Some(1)) => frame,
+        (true, Some(2)) => Role::EndOfSequence,
+        (true, _) => Role::Opaque,
+    };
+    Class::plain(codec, role)
+}
+
+fn legacy_audio(payload: &[u8]) -> Class {
+    let (Some(first), second) = (payload.first(), payload.get(1)) else {
+        return Class::OPAQUE;
+    };
+    let (codec, has_packet_type) = match first >> 4 {
+        2 | 14 => (Codec::Mp3, false),
+        7 => (Codec::G711A, false),
+        8 => (Codec::G711U, false),
+        10 => (Codec::Aac, true),
+        11 => (Codec::Speex, false),
+        13 => (Codec::Opus, true),
+        id => (Codec::LegacyAudio(id), false),
+    };
+    let role = match (has_packet_type, second) {
+        (false, _) | (true, Some(1)) => Role::Frame,
+        (true, Some(0)) if payload.len() > 2 => Role::SequenceHeader,
+        (true, _) => Role::Opaque,
+    };
+    Class::plain(codec, role)
 }
