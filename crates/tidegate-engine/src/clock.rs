@@ -44,8 +44,11 @@ impl Clock {
         }
     }
 
-    pub(crate) fn judge(&self) -> Result<(), Suspicion> {
-        self.watch.lock().judge(sample())
+    /// The wall clock, if it can be believed.
+    pub(crate) fn judge(&self) -> Result<UnixMs, Suspicion> {
+        let now = sample();
+        self.watch.lock().judge(now)?;
+        Ok(now.wall)
     }
 
     pub(crate) fn accept(&self) {

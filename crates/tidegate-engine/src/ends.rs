@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tidegate_core::{Block, StreamKey, Until};
+use tidegate_core::{Block, StreamKey, UnixMs, Until};
 use tidegate_ledger::LedgerError;
 use tokio_util::sync::CancellationToken;
 
@@ -29,18 +29,19 @@ impl Engine {
     pub(crate) async fn carry_out_ends(&self, shutdown: &CancellationToken) {
         let mut tick = 0u32;
         while !shutdown.is_cancelled() {
-            let trusted = self.judge_clock();
-            self.write_regularly(tick, trusted).await;
+            let believed = self.judge_clock();
+            self.write_regularly(tick, believed.is_some()).await;
             if tick.is_multiple_of(LOOK_EVERY) {
                 self.next_end.store(i64::MIN, Ordering::Relaxed);
             }
-            if trusted {
-                self.end_unrecorded();
-                if let Err(error) = self.end_due().await {
+            let mut sleep = TICK;
+            if let Some(now) = believed {
+                self.end_unrecorded(now);
+                if let Err(error) = self.end_due(now).await {
                     self.ledger_failed(&error);
                 }
+                sleep = self.until_next_end(now);
             }
-            let sleep = if trusted { self.until_next_end() } else { TICK };
             tokio::select! {
                 () = tokio::time::sleep(sleep) => tick = tick.wrapping_add(1),
                 () = self.end_added.notified() => {}
@@ -59,16 +60,18 @@ impl Engine {
         }
     }
 
-    fn until_next_end(&self) -> Duration {
-        let next = tidegate_core::UnixMs(self.next_end.load(Ordering::Relaxed));
-        self.now().until(next).clamp(Duration::from_millis(1), TICK)
+    fn until_next_end(&self, now: UnixMs) -> Duration {
+        let next = UnixMs(self.next_end.load(Ordering::Relaxed));
+        now.until(next).clamp(Duration::from_millis(1), TICK)
     }
 
-    fn judge_clock(&self) -> bool {
+    /// The wall clock if it can be believed. Ends are judged by this reading and no later one, so
+    /// that no jump slips in between.
+    fn judge_clock(&self) -> Option<UnixMs> {
         match self.clock.judge() {
-            Ok(()) => {
+            Ok(now) => {
                 self.alarms().clear(AlarmKind::ClockSuspect);
-                true
+                Some(now)
             }
             Err(why) => {
                 let text = format!(
@@ -97,15 +100,15 @@ impl Engine {
         }
     }
 
-    fn end_unrecorded(&self) {
-        for key in self.blocks().lapse_unrecorded(self.now()) {
+    fn end_unrecorded(&self, now: UnixMs) {
+        for key in self.blocks().lapse_unrecorded(now) {
             tracing::info!(app_id = key.app.0, stream = %key.stream, "unrecorded forbid ended");
         }
         self.note_unrecorded();
     }
 
-    async fn end_due(&self) -> Result<(), LedgerError> {
-        if self.next_end.load(Ordering::Relaxed) > self.now().0 {
+    async fn end_due(&self, now: UnixMs) -> Result<(), LedgerError> {
+        if self.next_end.load(Ordering::Relaxed) > now.0 {
             return Ok(());
         }
         if self.ledger().restore_hold().await?.is_some() {
@@ -113,20 +116,20 @@ impl Engine {
         }
         // Ends recorded from here on lower it again; what the look below finds is merged in.
         self.next_end.store(i64::MAX, Ordering::Relaxed);
-        let looked = self.ledger().due_ends(self.now(), BATCH).await;
+        let looked = self.ledger().due_ends(now, BATCH).await;
         let (due, next) =
             looked.inspect_err(|_| self.next_end.store(i64::MIN, Ordering::Relaxed))?;
         if let Some(next) = next {
             self.next_end.fetch_min(next.0, Ordering::Relaxed);
         }
         for (key, block) in due {
-            let ended = self.end(key, &block).await;
+            let ended = self.end(key, &block, now).await;
             ended.inspect_err(|_| self.next_end.store(i64::MIN, Ordering::Relaxed))?;
         }
         Ok(())
     }
 
-    async fn end(&self, key: StreamKey, block: &Block) -> Result<(), LedgerError> {
+    async fn end(&self, key: StreamKey, block: &Block, now: UnixMs) -> Result<(), LedgerError> {
         let lapsed = self
             .ledger()
             .lapse(key.clone(), block.generation, self.now())
