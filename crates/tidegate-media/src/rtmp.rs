@@ -1,6 +1,7 @@
 //! RTMP, both ends: [`server::Session`] and [`client::Session`] turn input bytes into events and
 //! output bytes; [`chunk_write`] serialises media once for all players.
 
+pub mod chunk_read;
 pub mod chunk_write;
 pub mod client;
 mod error;
