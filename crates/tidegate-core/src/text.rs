@@ -20,7 +20,8 @@ pub fn printable(text: &str, max: usize) -> String {
     out
 }
 
-fn is_plain(c: char) -> bool {
+/// Whether a character can be shown as it is: no control character, override or invisible.
+pub fn is_plain(c: char) -> bool {
     let invisible = matches!(
         u32::from(c),
         0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff
