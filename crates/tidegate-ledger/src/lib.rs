@@ -4,6 +4,7 @@
 //! What a decision *does* is decided in `tidegate-core`; this crate stores it, all or nothing, and
 //! answers after the commit is on disk. It knows no HTTP, no media and no vendor.
 
+pub mod audit;
 mod chain;
 mod data_dir;
 mod encode;
@@ -21,6 +22,7 @@ pub use model::{
     NonceRecord, NonceUse, Placement, PublishAuth, RestoreHold, StreamStatus, Target, Vendor,
     Verdict,
 };
+pub use sqlite::restore::{Restored, restore};
 pub use sqlite::{OpenOptions, SqliteLedger};
 pub use stats::{Queued, Stats};
 pub use store::Ledger;

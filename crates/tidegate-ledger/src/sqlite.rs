@@ -11,12 +11,12 @@ mod decide;
 pub(crate) mod error;
 mod notes;
 pub(crate) mod open;
-mod operation;
+pub(crate) mod operation;
 mod read;
 mod readers;
+pub(crate) mod restore;
 mod rows;
 mod writer;
-
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -163,14 +163,16 @@ impl SqliteLedger {
             Some(queues) => queues.lane(operation.lane()).clone(),
             None => return Err(closed()),
         };
-        let room = queue.reserve().await.map_err(|_| closed())?;
+        // Owned, because a sender that lived until the answer would keep `close` waiting.
+        let room = queue.reserve_owned().await.map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
-        room.send(Box::new(Pending {
+        let pending = Box::new(Pending {
             operation,
             ticket: self.tickets.fetch_add(1, Ordering::Relaxed),
             reply,
             outcome: None,
-        }));
+        });
+        drop(room.send(pending));
         answer.await.map_err(|_| closed())?
     }
 }

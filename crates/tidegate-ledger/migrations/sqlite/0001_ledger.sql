@@ -132,12 +132,3 @@ CREATE TABLE nonces (
     PRIMARY KEY (app_id, nonce)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX nonces_by_end ON nonces (expires_ms);
-
-CREATE TRIGGER chain_keeps_rows     BEFORE DELETE ON chain     BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER chain_keeps_words    BEFORE UPDATE ON chain     BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER decisions_keeps_rows  BEFORE DELETE ON decisions BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER decisions_keeps_words BEFORE UPDATE ON decisions BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER attempts_keeps_rows  BEFORE DELETE ON attempts  BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER attempts_keeps_words BEFORE UPDATE ON attempts  BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER events_keeps_rows    BEFORE DELETE ON events    BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER events_keeps_words   BEFORE UPDATE ON events    BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;

@@ -7,10 +7,10 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection;
 
 use super::connect;
-use super::error::{opening, unavailable};
+use super::error::unavailable;
 use crate::error::LedgerError;
 use crate::keys::sync_parent;
 
@@ -55,10 +55,7 @@ pub(crate) async fn backup(file: &Path, to: &Path) -> Result<(), LedgerError> {
 }
 
 async fn copy(file: &Path, to: &str) -> Result<(), LedgerError> {
-    let mut conn = connect::for_looking(file)
-        .connect()
-        .await
-        .map_err(|e| opening(&e))?;
+    let mut conn = connect::look(file).await?;
     let copied = sqlx::query("VACUUM INTO $1")
         .bind(to)
         .execute(&mut conn)

@@ -43,6 +43,11 @@ pub(crate) trait Operation: Send + Sync + 'static {
         false
     }
 
+    /// Whether it needs a transaction and afterwards a fresh connection for itself.
+    fn runs_alone(&self) -> bool {
+        false
+    }
+
     /// Does the work inside the batch's transaction.
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Out, OpError>;
 }
@@ -199,6 +204,9 @@ pub(crate) trait Job: Send {
     /// As [`Operation::saves_itself`].
     fn saves_itself(&self) -> bool;
 
+    /// As [`Operation::runs_alone`].
+    fn runs_alone(&self) -> bool;
+
     /// Applies it and keeps what came out. A refusal is handed to the caller later; the error says
     /// whether the savepoint has to be rolled back.
     async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Stop>;
@@ -235,6 +243,10 @@ impl<O: Operation> Job for Pending<O> {
 
     fn saves_itself(&self) -> bool {
         self.operation.saves_itself()
+    }
+
+    fn runs_alone(&self) -> bool {
+        self.operation.runs_alone()
     }
 
     async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Stop> {

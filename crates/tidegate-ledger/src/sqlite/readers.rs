@@ -88,7 +88,7 @@ async fn first_that_works(file: &Path) -> Result<(Access, SqlitePool), LedgerErr
         Ok(pool) => return Ok((Access::Shared, pool)),
         Err(error) => error,
     };
-    let access = if log_is_empty(file) {
+    let access = if connect::log_is_empty(file) {
         Access::Immutable
     } else {
         Access::Exclusive
@@ -97,12 +97,6 @@ async fn first_that_works(file: &Path) -> Result<(Access, SqlitePool), LedgerErr
         Ok(pool) => Ok((access, pool)),
         Err(_) => Err(reading(&first_error)),
     }
-}
-
-fn log_is_empty(file: &Path) -> bool {
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    Path::new(&log).metadata().map_or(true, |m| m.len() == 0)
 }
 
 async fn connect_as(file: &Path, access: Access) -> Result<SqlitePool, sqlx::Error> {

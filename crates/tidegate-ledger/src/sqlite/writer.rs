@@ -191,7 +191,15 @@ impl Writer {
             intake.fill(&mut batch);
             self.linger(&mut intake, &mut batch, last_urgent).await;
             last_urgent = batch.urgent();
-            self.settle(batch.in_order()).await;
+            let (alone, together): (Vec<_>, Vec<_>) = batch
+                .in_order()
+                .into_iter()
+                .partition(|job| job.runs_alone());
+            self.settle(together).await;
+            for job in alone {
+                self.settle(vec![job]).await;
+                self.drop_connection().await;
+            }
         }
         self.close().await;
     }
@@ -222,6 +230,9 @@ impl Writer {
     /// Commits a batch and answers every caller. If it cannot be committed, the takedowns in it
     /// are tried once more by themselves: they may fit where a bulk of attempts did not.
     async fn settle(&mut self, mut jobs: Vec<Boxed>) {
+        if jobs.is_empty() {
+            return;
+        }
         let mut failed = self.commit(&mut jobs).await.err();
         if let Some(why) = &failed {
             let (takedowns, others): (Vec<_>, Vec<_>) =
@@ -261,11 +272,15 @@ impl Writer {
             }
             Err(why) => {
                 Counters::add(&self.counters.failed_commits, 1);
-                if let Some((conn, _)) = self.store.take() {
-                    let _ = conn.close().await;
-                }
+                self.drop_connection().await;
                 Err(why)
             }
+        }
+    }
+
+    async fn drop_connection(&mut self) {
+        if let Some((conn, _)) = self.store.take() {
+            let _ = conn.close().await;
         }
     }
 
