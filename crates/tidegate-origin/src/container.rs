@@ -49,7 +49,13 @@ impl Container {
             out.extend_from_slice(&flv::file_header(flags.audio, flags.video));
         }
         for (kind, payload) in headers.packets() {
-            self.put(&mut out, kind, timestamp, payload);
+            // ffmpeg takes metadata with a time other than zero for a subtitle track.
+            let at = if kind == TagKind::Script {
+                0
+            } else {
+                timestamp
+            };
+            self.put(&mut out, kind, at, payload);
         }
         self.finish(out)
     }

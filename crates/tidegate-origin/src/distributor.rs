@@ -9,7 +9,6 @@ pub(crate) mod preludes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use self::preludes::Preludes;
@@ -26,11 +25,15 @@ const SLICE: Duration = Duration::from_micros(500);
 /// Players between two looks at the clock.
 const STRIDE: usize = 16;
 
-/// What one player's share of a pass costs beside the bytes, so what batching can save.
-const HOLD_PER_PLAYER: Duration = Duration::from_micros(20);
+/// With fewer players than this on the whole server, media is not held back.
+const PLAYERS_BEFORE_HOLDING: u32 = 128;
 
-/// A hold below this saves nothing.
-const LEAST_HOLD: Duration = Duration::from_millis(3);
+/// The time between two passes with many players: a part that lets a frame or two gather, and a
+/// part that grows with what a pass costs beside the bytes.
+const HOLD: Duration = Duration::from_millis(15);
+
+/// See [`HOLD`].
+const HOLD_PER_PLAYER: Duration = Duration::from_micros(20);
 
 /// How often players are looked at when no media comes.
 const IDLE_PASS: Duration = Duration::from_secs(1);
@@ -57,8 +60,6 @@ struct Distributor {
     preludes: Preludes,
     scratch: Box<[u8]>,
     limits: Limits,
-    /// How long recent passes took.
-    cost: Duration,
 }
 
 impl Distributor {
@@ -81,7 +82,6 @@ impl Distributor {
             preludes: Preludes::default(),
             scratch: vec![0; SCRATCH].into(),
             limits,
-            cost: Duration::ZERO,
             stream,
         }
     }
@@ -100,9 +100,6 @@ impl Distributor {
             if self.stream.settle(self.at, self.players.len()) {
                 return;
             }
-            // Follows a rise at once and a fall slowly.
-            let took = started.elapsed();
-            self.cost = took.max((self.cost * 3 + took) / 4);
             let idle = if is_behind { RETRY_PASS } else { IDLE_PASS };
             let _ = timeout(idle, self.stream.woken(self.at)).await;
             self.hold(started).await;
@@ -114,10 +111,10 @@ impl Distributor {
         let options = &self.stream.shared.options;
         let all = self.stream.shared.metrics.all_players();
         let all = u32::try_from(all).unwrap_or(u32::MAX);
-        let hold = HOLD_PER_PLAYER.saturating_mul(all).max(self.cost);
-        if hold < LEAST_HOLD {
+        if all < PLAYERS_BEFORE_HOLDING {
             return;
         }
+        let hold = HOLD + HOLD_PER_PLAYER.saturating_mul(all);
         let due = last_pass + hold.min(options.max_batch);
         while !self.stream.is_ended() && Instant::now() < due {
             tokio::select! {
@@ -142,26 +139,11 @@ impl Distributor {
         ending
     }
 
-    fn prepare(&mut self) {
-        let mut wanted: SmallVec<[bool; 8]> = SmallVec::new();
-        let mut from = self.queue.end();
-        for player in &self.players {
-            let form = usize::from(player.form());
-            if wanted.len() <= form {
-                wanted.resize(form + 1, false);
-            }
-            if let Some(wanted) = wanted.get_mut(form) {
-                *wanted = true;
-            }
-            from = from.min(player.next());
-        }
-        let from = from.min(self.queue.last_key().unwrap_or(from));
-        self.queue.prepare(from, &wanted);
-    }
-
     /// Visits every player once. Returns whether some are behind.
+    ///
+    /// Frames that arrive meanwhile go to the players that are yet to be visited, so that none of
+    /// them waits for longer than the time between two visits.
     async fn pass(&mut self) -> bool {
-        self.prepare();
         let headers = self.queue.headers();
         // Until a second has passed, what was not seen may still come.
         let is_young = self.stream.age() < Duration::from_secs(1);
@@ -182,6 +164,7 @@ impl Distributor {
                 if now.duration_since(slice) >= SLICE {
                     tokio::task::yield_now().await;
                     slice = Instant::now();
+                    self.take_in();
                 }
             }
             let mut pass = Pass {
@@ -291,7 +274,6 @@ impl Distributor {
     async fn drain(&mut self) {
         let deadline = Instant::now() + self.stream.shared.options.drain;
         loop {
-            self.prepare();
             let flags = FlvFlags {
                 audio: self.queue.headers().has_audio,
                 video: self.queue.headers().has_video,

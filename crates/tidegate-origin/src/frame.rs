@@ -37,6 +37,14 @@ impl Frame {
 /// Most tracks of a multitrack stream whose headers are kept.
 const MAX_TRACKS: usize = 8;
 
+/// A sequence header, and which track it is for: whether it came wrapped as one of several, and
+/// its number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Header {
+    track: (bool, u8),
+    payload: Bytes,
+}
+
 /// What a player needs before the first frame. `version` rises whenever any of it changes.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Headers {
@@ -47,9 +55,9 @@ pub(crate) struct Headers {
     pub(crate) audio_codec: Option<Codec>,
     pub(crate) video_codec: Option<Codec>,
     metadata: Option<Bytes>,
-    video: SmallVec<[Bytes; 1]>,
+    video: SmallVec<[Header; 1]>,
     video_metadata: Option<Bytes>,
-    audio: SmallVec<[Bytes; 1]>,
+    audio: SmallVec<[Header; 1]>,
 }
 
 impl Headers {
@@ -64,14 +72,14 @@ impl Headers {
                 !self.has_video
                     || (class.codec.is_some() && self.video_codec != class.codec)
                     || (frame.is_key() && !self.seen_key)
-                    || (class.role == Role::SequenceHeader && !self.video.contains(&frame.payload))
+                    || (class.role == Role::SequenceHeader && is_other(&self.video, frame))
                     || (class.role == Role::Metadata
                         && self.video_metadata.as_ref() != Some(&frame.payload))
             }
             TagKind::Audio => {
                 !self.has_audio
                     || (class.codec.is_some() && self.audio_codec != class.codec)
-                    || (class.role == Role::SequenceHeader && !self.audio.contains(&frame.payload))
+                    || (class.role == Role::SequenceHeader && is_other(&self.audio, frame))
             }
         }
     }
@@ -90,7 +98,8 @@ impl Headers {
                 self.has_video = true;
                 self.seen_key |= frame.is_key();
                 self.video_codec = class.codec.or(self.video_codec);
-                if is_header && keep_header(&mut self.video, frame) {
+                if is_header && is_other(&self.video, frame) && keep_header(&mut self.video, frame)
+                {
                     self.version += 1;
                 }
                 if class.role == Role::Metadata {
@@ -101,7 +110,8 @@ impl Headers {
             TagKind::Audio => {
                 self.has_audio = true;
                 self.audio_codec = class.codec.or(self.audio_codec);
-                if is_header && keep_header(&mut self.audio, frame) {
+                if is_header && is_other(&self.audio, frame) && keep_header(&mut self.audio, frame)
+                {
                     self.version += 1;
                 }
             }
@@ -111,23 +121,27 @@ impl Headers {
     /// The header packets in the order in which they are sent.
     pub(crate) fn packets(&self) -> impl Iterator<Item = (TagKind, &Bytes)> {
         let script = self.metadata.iter().map(|p| (TagKind::Script, p));
-        let video = self.video.iter().map(|p| (TagKind::Video, p));
+        let video = self.video.iter().map(|h| (TagKind::Video, &h.payload));
         let hdr = self.video_metadata.iter().map(|p| (TagKind::Video, p));
-        let audio = self.audio.iter().map(|p| (TagKind::Audio, p));
+        let audio = self.audio.iter().map(|h| (TagKind::Audio, &h.payload));
         script.chain(video).chain(hdr).chain(audio)
     }
 }
 
-/// A plain header replaces all that came before it; those of further tracks add up.
-fn keep_header(kept: &mut SmallVec<[Bytes; 1]>, frame: &Frame) -> bool {
-    if kept.contains(&frame.payload) {
-        return false;
+fn is_other(kept: &[Header], frame: &Frame) -> bool {
+    !kept.iter().any(|h| h.payload == frame.payload)
+}
+
+/// A header replaces the earlier one of its track; those of further tracks add up.
+fn keep_header(kept: &mut SmallVec<[Header; 1]>, frame: &Frame) -> bool {
+    let track = (frame.class.multitrack, frame.class.track);
+    let payload = frame.payload.clone();
+    let header = Header { track, payload };
+    let is_full = kept.len() >= MAX_TRACKS;
+    match kept.iter_mut().find(|h| h.track == track) {
+        Some(old) => *old = header,
+        None if is_full => return false,
+        None => kept.push(header),
     }
-    if !frame.class.multitrack {
-        kept.clear();
-    } else if kept.len() >= MAX_TRACKS {
-        return false;
-    }
-    kept.push(frame.payload.clone());
     true
 }

@@ -67,9 +67,8 @@ mod tests {
         Frame {
             kind: TagKind::Video,
             class: Class {
-                codec: None,
                 role,
-                multitrack: false,
+                ..Class::OPAQUE
             },
             timestamp,
             payload: Bytes::from(vec![0; size]),

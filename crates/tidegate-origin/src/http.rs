@@ -11,13 +11,12 @@ use bytes::Bytes;
 use tidegate_core::name::{NameError, canonical_path};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use self::head::{HeadError, MAX_HEAD, Method, Request, Upgrade};
 use crate::container::Container;
 use crate::gate::Refusal;
-use crate::listener::Context;
+use crate::listener::{Context, Place};
 use crate::metrics::{Protocol, Reason};
 use crate::player::{Player, Seat};
 use crate::player_input::Input;
@@ -48,7 +47,7 @@ pub(crate) async fn serve(
     context: Arc<Context>,
     mut socket: TcpStream,
     peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 ) {
     let options = &context.hub.shared.options;
     let mut bytes = Vec::new();
@@ -79,7 +78,7 @@ pub(crate) async fn serve(
             let seat = Seat {
                 socket,
                 peer,
-                permit,
+                place,
                 ticket,
                 container,
                 input: Input::Http(0),

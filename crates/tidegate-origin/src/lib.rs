@@ -30,3 +30,6 @@ pub use listener::{Addresses, BindError, Origin};
 pub use metrics::{Counter, Gauge, Histogram, Metrics, Protocol, Reason};
 pub use options::Options;
 pub use stream::StreamInfo;
+
+#[cfg(test)]
+mod tests;

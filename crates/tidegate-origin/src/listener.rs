@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
 use crate::hub::Hub;
-use crate::metrics::Reason;
+use crate::metrics::{Metrics, Reason};
 use crate::options::Options;
 use crate::{http, rtmp};
 
@@ -31,6 +31,28 @@ const LOG_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Context {
     pub(crate) hub: Hub,
     pub(crate) gate: Arc<dyn Gate>,
+}
+
+/// A connection's place among those allowed at once; given back when dropped.
+pub(crate) struct Place {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
+        metrics.connections.rise();
+        Self {
+            metrics: Arc::clone(metrics),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections.fall();
+    }
 }
 
 /// The media server, bound and ready to run.
@@ -149,16 +171,16 @@ impl Origin {
                 continue;
             };
             let _ = socket.set_nodelay(true);
-            self.spawn(kind, socket, peer, permit);
+            self.spawn(kind, socket, peer, Place::new(metrics, permit));
         }
     }
 
-    fn spawn(&self, kind: Kind, socket: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    fn spawn(&self, kind: Kind, socket: TcpStream, peer: SocketAddr, place: Place) {
         let context = Arc::clone(&self.context);
         let shared = Arc::clone(&context.hub.shared);
         match kind {
-            Kind::Rtmp => shared.spawn(rtmp::serve(context, socket, peer, permit)),
-            Kind::Media => shared.spawn(http::serve(context, socket, peer, permit)),
+            Kind::Rtmp => shared.spawn(rtmp::serve(context, socket, peer, place)),
+            Kind::Media => shared.spawn(http::serve(context, socket, peer, place)),
         }
     }
 }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::container::{Container, FlvFlags};
 use crate::distributor::preludes::Preludes;
+use crate::listener::Place;
 use crate::player_input::{Input, InputError};
 use crate::queue::{Form, Queue, Seq};
 use crate::stream::Ticket;
@@ -46,7 +46,7 @@ pub(crate) struct Player {
     blocked_since: Option<Instant>,
     behind_since: Option<Instant>,
     _ticket: Ticket,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Why a player is gone.
@@ -84,7 +84,7 @@ pub(crate) struct Limits {
 pub(crate) struct Seat {
     pub(crate) socket: TcpStream,
     pub(crate) peer: SocketAddr,
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) place: Place,
     pub(crate) ticket: Ticket,
     pub(crate) container: Container,
     pub(crate) input: Input,
@@ -112,7 +112,7 @@ impl Player {
             blocked_since: None,
             behind_since: None,
             _ticket: seat.ticket,
-            _permit: seat.permit,
+            _place: seat.place,
         }
     }
 
@@ -126,10 +126,6 @@ impl Player {
 
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
-    }
-
-    pub(crate) fn form(&self) -> Form {
-        self.form
     }
 
     pub(crate) fn next(&self) -> Seq {

@@ -35,7 +35,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Its bytes in a container; empty before [`Queue::prepare`].
+    /// Its bytes in a container.
     pub(crate) fn form(&self, form: Form) -> &Bytes {
         static NONE: Bytes = Bytes::new();
         self.forms.get(usize::from(form)).unwrap_or(&NONE)
@@ -117,10 +117,13 @@ impl Queue {
         self.position - from
     }
 
-    /// The form of a container, known from then on.
+    /// The form of a container. From then on every batch is made in it, as the ones kept are.
     pub(crate) fn form_of(&mut self, container: Container) -> Form {
         let at = self.containers.iter().position(|c| *c == container);
         let at = at.unwrap_or_else(|| {
+            for batch in &mut self.batches {
+                batch.forms.push(container.batch(&batch.frames));
+            }
             self.containers.push(container);
             self.containers.len() - 1
         });
@@ -159,8 +162,8 @@ impl Queue {
             after: self.headers.version,
             timestamp: frames.first().map_or(0, |f| f.timestamp),
             position: self.position,
+            forms: self.containers.iter().map(|c| c.batch(&frames)).collect(),
             frames,
-            forms: SmallVec::new(),
         });
         self.position += size as u64;
         self.check_gop();
@@ -177,24 +180,6 @@ impl Queue {
         let too_long = age < u32::MAX / 2 && age > self.bounds.gop_ms;
         if bytes > self.bounds.gop_bytes as u64 || too_long {
             self.gop_cached = false;
-        }
-    }
-
-    /// Makes the bytes of every batch from `from` on in each container in `wanted`.
-    pub(crate) fn prepare(&mut self, from: Seq, wanted: &[bool]) {
-        let skip = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        for batch in self.batches.iter_mut().skip(skip) {
-            for (at, container) in self.containers.iter().enumerate() {
-                let is_wanted = wanted.get(at).copied().unwrap_or(false);
-                if batch.forms.len() <= at {
-                    batch.forms.push(Bytes::new());
-                }
-                if let (true, Some(form)) = (is_wanted, batch.forms.get_mut(at))
-                    && form.is_empty()
-                {
-                    *form = container.batch(&batch.frames);
-                }
-            }
         }
     }
 

@@ -15,13 +15,13 @@ use tidegate_core::text::printable;
 use tidegate_media::rtmp::server::{Event, Session};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 
 use crate::container::Container;
 use crate::frame::Frame;
 use crate::hub::Publication;
-use crate::listener::Context;
+use crate::listener::{Context, Place};
 use crate::player::{Player, Seat};
 use crate::player_input::Input;
 use crate::stream::{Ending, Ticket};
@@ -86,7 +86,7 @@ pub(crate) async fn serve(
     context: Arc<Context>,
     socket: TcpStream,
     peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 ) {
     let now = Instant::now();
     let limits = context.hub.shared.options.rtmp_limits();
@@ -107,7 +107,7 @@ pub(crate) async fn serve(
         blocked_since: None,
     });
     match connection.run().await {
-        End::Plays(ticket, msid) => connection.become_player(ticket, msid, permit),
+        End::Plays(ticket, msid) => connection.become_player(ticket, msid, place),
         end => {
             connection.log(&end);
             // Boxed, because it is needed once and every idle publisher would carry it.
@@ -280,7 +280,7 @@ impl Connection {
         }
     }
 
-    fn become_player(mut self: Box<Self>, ticket: Ticket, msid: u32, permit: OwnedSemaphorePermit) {
+    fn become_player(mut self: Box<Self>, ticket: Ticket, msid: u32, place: Place) {
         let options = &self.context.hub.shared.options;
         let _ = socket2::SockRef::from(&self.socket).set_send_buffer_size(options.send_buffer);
         let mut first = BytesMut::from(self.out);
@@ -289,7 +289,7 @@ impl Connection {
         stream.join(Player::new(Seat {
             socket: self.socket,
             peer: self.peer,
-            permit,
+            place,
             ticket,
             container: Container::Rtmp { msid },
             input: Input::Rtmp(self.session),
