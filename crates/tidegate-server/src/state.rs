@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
-use tidegate_core::{Secret, UnixMs};
+use tidegate_core::{Actor, Secret, UnixMs};
 use tidegate_engine::Engine;
 use tidegate_ledger::LedgerError;
 
@@ -20,9 +20,9 @@ pub type Work<T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send>>;
 
 /// Work on the ledger that its trait does not cover; the binary knows the back end.
 pub trait Maintenance: Send + Sync + 'static {
-    /// Replaces the ledger's content by that of a backup, while it is in use. The server makes the
-    /// engine follow once this has returned.
-    fn restore(&self, from: PathBuf) -> Work<()>;
+    /// Replaces the ledger's content by that of a backup, while it is in use, and returns where the
+    /// replaced one is kept, if it is. The server makes the engine follow once this has returned.
+    fn restore(&self, from: PathBuf, by: Actor, at: UnixMs) -> Work<Option<PathBuf>>;
 
     /// Figures of the store for `/metrics`.
     fn figures(&self) -> Vec<Figure> {

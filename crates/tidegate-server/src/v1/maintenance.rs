@@ -47,8 +47,9 @@ pub(super) async fn restore(Extension(context): Ctx, body: Bytes) -> Result<Json
     let path = File::read(&body)?;
     let attached = &context.attached;
     let _one_at_a_time = attached.admin_changes.lock().await;
-    attached.maintenance.restore(path.clone()).await?;
     let engine = &attached.engine;
+    let (by, at) = (context.operator.actor(), engine.now());
+    let replaced = attached.maintenance.restore(path.clone(), by, at).await?;
     // The token that opened this call goes on opening the server, whatever the backup holds.
     let token = attached.admin.load_full();
     if let Some(digest) = token {
@@ -59,6 +60,7 @@ pub(super) async fn restore(Extension(context): Ctx, body: Bytes) -> Result<Json
         "ledger restored from a backup");
     Ok(Json(json!({
         "path": path,
+        "replaced": replaced,
         "blocks": engine.blocks().len(),
         "unrecorded": engine.blocks().unrecorded(),
         "resumes_held": true,
