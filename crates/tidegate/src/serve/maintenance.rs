@@ -3,23 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tidegate_core::{Actor, UnixMs};
 use tidegate_ledger::SqliteLedger;
 use tidegate_server::{Figure, Maintenance, Work};
-
-use crate::files::wall_clock;
 
 /// Restores and figures, by the SQLite ledger.
 pub(super) struct StoreWork(pub(super) Arc<SqliteLedger>);
 
 impl Maintenance for StoreWork {
-    fn restore(&self, from: PathBuf) -> Work<()> {
+    fn restore(&self, from: PathBuf, by: Actor, at: UnixMs) -> Work<Option<PathBuf>> {
         let ledger = self.0.clone();
         Box::pin(async move {
-            let restored = ledger.restore(&from, None, wall_clock()).await?;
-            if let Some(replaced) = restored.replaced {
-                tracing::info!(file = %replaced.display(), "the replaced ledger is kept");
-            }
-            Ok(())
+            let restored = ledger.restore(&from, Some(by), at).await?;
+            Ok(restored.replaced)
         })
     }
 
