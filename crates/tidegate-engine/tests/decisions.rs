@@ -1,5 +1,11 @@
 //! Decisions through the engine: what is in force, what is answered, what a restart finds.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support may fail loudly"
+)]
+
 mod common;
 
 use std::sync::Arc;
