@@ -30,10 +30,10 @@ const PLAYERS_BEFORE_HOLDING: u32 = 128;
 
 /// The time between two passes with many players: a part that lets a frame or two gather, and a
 /// part that grows with what a pass costs beside the bytes.
-const HOLD: Duration = Duration::from_millis(15);
+const HOLD: Duration = Duration::from_millis(10);
 
 /// See [`HOLD`].
-const HOLD_PER_PLAYER: Duration = Duration::from_micros(20);
+const HOLD_PER_PLAYER: Duration = Duration::from_micros(15);
 
 /// How often players are looked at when no media comes.
 const IDLE_PASS: Duration = Duration::from_secs(1);
@@ -235,17 +235,23 @@ impl Distributor {
             code,
             words: &words,
         };
-        let mut slow = Vec::new();
+        let (mut done, mut slow) = (Vec::new(), Vec::new());
         let mut slice = Instant::now();
         for mut player in std::mem::take(&mut self.players) {
             player.say_goodbye(&goodbye);
-            if !player.finish(&mut self.scratch) {
+            if player.finish(&mut self.scratch) {
+                done.push(player);
+            } else {
                 slow.push(player);
             }
             if slice.elapsed() >= SLICE {
                 tokio::task::yield_now().await;
                 slice = Instant::now();
             }
+        }
+        while !done.is_empty() {
+            done.truncate(done.len().saturating_sub(STRIDE));
+            tokio::task::yield_now().await;
         }
         let deadline = Instant::now() + grace;
         while !slow.is_empty() && Instant::now() < deadline {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
@@ -30,7 +30,6 @@ const MAX_WRITES: usize = 4;
 
 /// Someone who receives a stream.
 pub(crate) struct Player {
-    // The socket goes first: the ticket counts the player out once it is closed.
     socket: TcpStream,
     peer: SocketAddr,
     container: Container,
@@ -45,7 +44,8 @@ pub(crate) struct Player {
     version: Option<u64>,
     blocked_since: Option<Instant>,
     behind_since: Option<Instant>,
-    _ticket: Ticket,
+    /// Given back once nothing more will be sent.
+    ticket: Option<Ticket>,
     _place: Place,
 }
 
@@ -111,7 +111,7 @@ impl Player {
             version: None,
             blocked_since: None,
             behind_since: None,
-            _ticket: seat.ticket,
+            ticket: Some(seat.ticket),
             _place: seat.place,
         }
     }
@@ -311,8 +311,8 @@ impl Player {
         }
     }
 
-    /// Writes what is left and says whether that was all. After it, dropping the player closes
-    /// the connection with a FIN.
+    /// Writes what is left and says whether that was all; if so, the FIN is on its way too. The
+    /// costlier close is left to the drop, so that others need not wait for it.
     pub(crate) fn finish(&mut self, scratch: &mut [u8]) -> bool {
         while let Some(front) = self.out.front() {
             let sent = if self.out.len() == 1 {
@@ -340,10 +340,12 @@ impl Player {
                 break;
             }
         }
+        let _ = socket2::SockRef::from(&self.socket).shutdown(Shutdown::Write);
+        self.ticket = None;
         true
     }
 
-    /// Lets the last bytes and the FIN of the close that follows share a segment.
+    /// Lets the last bytes and the FIN that follows share a segment.
     fn send_last(&self) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         const MORE: i32 = 0x8000;
