@@ -206,3 +206,6 @@ impl Queue {
         self.last_key = None;
     }
 }
+
+#[cfg(test)]
+mod tests;
