@@ -33,7 +33,7 @@ const PLAYERS_BEFORE_HOLDING: u32 = 128;
 const HOLD: Duration = Duration::from_millis(10);
 
 /// See [`HOLD`].
-const HOLD_PER_PLAYER: Duration = Duration::from_micros(15);
+const HOLD_PER_PLAYER: Duration = Duration::from_micros(18);
 
 /// How often players are looked at when no media comes.
 const IDLE_PASS: Duration = Duration::from_secs(1);
