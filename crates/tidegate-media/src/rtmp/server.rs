@@ -91,7 +91,8 @@ pub struct Play {
     pub msid: u32,
     /// The stream name as sent, query and all.
     pub name: String,
-    /// Seconds, or -1 for live only, or -2 (also when not sent) for live or recorded.
+    /// As sent: -1 is live only, -2 (also when not sent) live or recorded. Some players send
+    /// milliseconds, others seconds.
     pub start: f64,
 }
 
