@@ -70,7 +70,7 @@ fn write_holder(lock: &mut File) -> io::Result<()> {
     let now = UnixMs(0).plus(since_epoch);
     lock.set_len(0)?;
     lock.rewind()?;
-    write!(lock, "{} {now}\n", std::process::id())
+    writeln!(lock, "{} {now}", std::process::id())
 }
 
 fn held(dir: &Path, lock: &mut File) -> LedgerError {

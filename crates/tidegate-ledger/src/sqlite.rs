@@ -103,6 +103,7 @@ impl SqliteLedger {
             counters: Arc::clone(&counters),
             checkpoint: Arc::clone(&checkpoint),
             store: opened.store,
+            in_log: 0,
         };
         let tasks = vec![
             tokio::spawn(writer.run(intake)),

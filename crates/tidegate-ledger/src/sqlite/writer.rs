@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// The longest that a batch is held open for callers that the previous one has just answered.
 const LINGER: Duration = Duration::from_millis(1);
 const QUIET: Duration = Duration::from_millis(500);
+/// Operations after which the log is worth a checkpoint; about 10 MB when each commits alone.
+const CHECKPOINT_AFTER: usize = 500;
 
 type Boxed = Box<dyn Job>;
 
@@ -181,6 +183,8 @@ pub(crate) struct Writer {
     /// Told that there is something to checkpoint.
     pub checkpoint: Arc<Notify>,
     pub store: Option<(SqliteConnection, Memory)>,
+    /// Operations since the last checkpoint was asked for.
+    pub in_log: usize,
 }
 
 impl Writer {
@@ -209,7 +213,9 @@ impl Writer {
         if let Ok(batch) = tokio::time::timeout(QUIET, intake.first()).await {
             return batch;
         }
-        self.checkpoint.notify_one();
+        if self.in_log > 0 {
+            self.ask_for_checkpoint();
+        }
         intake.first().await
     }
 
@@ -268,6 +274,10 @@ impl Writer {
                 Counters::add(&self.counters.commits, 1);
                 Counters::add(&self.counters.operations, operations);
                 Counters::add(&self.counters.decisions, decisions);
+                self.in_log += jobs.len();
+                if self.in_log >= CHECKPOINT_AFTER {
+                    self.ask_for_checkpoint();
+                }
                 Ok(())
             }
             Err(why) => {
@@ -276,6 +286,11 @@ impl Writer {
                 Err(why)
             }
         }
+    }
+
+    fn ask_for_checkpoint(&mut self) {
+        self.in_log = 0;
+        self.checkpoint.notify_one();
     }
 
     async fn drop_connection(&mut self) {

@@ -1,5 +1,12 @@
 //! The contract of `trait Ledger`: one suite, run on every back end.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod cases;
 mod fixture;
 

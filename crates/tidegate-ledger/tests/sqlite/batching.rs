@@ -37,7 +37,11 @@ async fn callers_that_wait_together_share_one_commit() {
     let before = ledger.stats();
     let spawn = |n: usize| {
         let ledger = Arc::clone(&ledger);
-        let kind = if n % 2 == 0 { FOREVER } else { AskKind::Resume };
+        let kind = if n.is_multiple_of(2) {
+            FOREVER
+        } else {
+            AskKind::Resume
+        };
         tokio::spawn(async move {
             let asked = ask(&key(1, &format!("s{n}")), kind, NOW);
             fresh(ledger.decide(asked, None).await.expect("decided"))
@@ -94,4 +98,28 @@ async fn what_arrived_before_close_is_finished_and_what_comes_after_is_refused()
     fresh(early.await.expect("finished"));
     assert!(ledger.decide(asked, None).await.is_err());
     assert!(!dir.path().join("ledger.db-wal").exists(), "checkpointed");
+}
+
+#[tokio::test]
+async fn the_log_is_checkpointed_without_a_pause_in_the_load() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let ledger = open(dir.path()).await;
+    with_app(&ledger).await;
+    let streams: Vec<_> = (0..32).map(|n| key(1, &format!("s{n}"))).collect();
+    let mut rounds = 0;
+    while ledger.stats().checkpoints == 0 {
+        let mut pending: Vec<_> = streams
+            .iter()
+            .map(|cam| Box::pin(ledger.decide(ask(cam, FOREVER, NOW), None)))
+            .collect();
+        for one in &mut pending {
+            let _ = std::future::poll_fn(|cx| std::task::Poll::Ready(one.as_mut().poll(cx))).await;
+        }
+        for one in pending {
+            // The writer shares this one thread, so none of them can have been ready before.
+            fresh(one.await.expect("decided"));
+        }
+        rounds += 1;
+        assert!(rounds < 1000, "32,000 decisions and no checkpoint");
+    }
 }

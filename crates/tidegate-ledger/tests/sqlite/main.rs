@@ -1,5 +1,12 @@
 //! What is particular to the SQLite back end: files, keys, crashes, full disks, tampering.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod audit;
 mod batching;
 mod crash;
