@@ -1,5 +1,10 @@
 //! `kill -9` under load: whatever was answered is there after a restart, and enforced.
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
 
 #[path = "common/harness.rs"]
 mod harness;

@@ -1,6 +1,11 @@
 //! A full and a read-only disk: alarm, stay up, blocks in force. The data directory is a small
 //! file system of its own, in a mount namespace that the test makes.
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
 
 #[path = "common/harness.rs"]
 mod harness;

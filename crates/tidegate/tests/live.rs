@@ -1,6 +1,11 @@
 //! The main job with programs that nobody here wrote: ffmpeg publishes, ffprobe and VLC play, a
 //! signed call takes the stream off the air, another brings it back.
-#![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
 
 #[path = "common/encoder.rs"]
 mod encoder;
