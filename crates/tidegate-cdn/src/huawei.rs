@@ -200,7 +200,13 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
         (Operation::FindForbidden(object), Some(body)) => standing(body, object),
         (Operation::StreamState(object), Some(body)) => state(body, object),
         (Operation::Online { .. }, Some(body)) => online(body).map(Reply::Online),
-        (operation, _) if is_change(operation.kind()) => return Ok(reading.accepted(said)),
+        (operation, body) if is_change(operation.kind()) => {
+            let empty = response.body.iter().all(u8::is_ascii_whitespace);
+            if empty || body.is_some() {
+                return Ok(reading.accepted(said));
+            }
+            None
+        }
         _ => None,
     };
     match value {

@@ -16,6 +16,8 @@ mod client;
 pub mod encode;
 pub mod endpoint;
 mod failure;
+#[cfg(test)]
+mod fixture;
 mod huawei;
 mod json;
 mod limits;
