@@ -35,9 +35,9 @@ pub enum AuthError {
         "this app takes signed publish URLs only: add txSecret and txTime, wsSecret and wsABStime, or hwSecret and hwTime"
     )]
     Unsigned,
-    /// A parameter of the pair is missing, repeated, or the time is not hex.
+    /// A parameter of the pair is missing, repeated, or the time is not eight hex digits.
     #[error(
-        "the signature of the publish URL is malformed: one secret and one hex time are needed"
+        "the signature of the publish URL is malformed: one secret and one time of eight hex digits are needed"
     )]
     Malformed,
     /// The secret fits neither key.
@@ -85,9 +85,9 @@ fn md5_hex(parts: &[&str]) -> String {
 }
 
 /// The query (without `?`) that authorises publishing `stream` under the RTMP app `app` until
-/// `expires_seconds`.
+/// `expires_seconds`, at the latest the end of 32-bit time in 2106.
 pub fn sign(recipe: Recipe, key: &Secret, app: &str, stream: &str, expires_seconds: i64) -> String {
-    let time = format!("{expires_seconds:x}");
+    let time = format!("{:08x}", expires_seconds.clamp(0, u32::MAX.into()));
     let (secret_name, time_name) = recipe.parameters();
     let secret = recipe.digest(key, app, stream, &time);
     format!("{secret_name}={secret}&{time_name}={time}")
@@ -110,7 +110,7 @@ pub fn verify<'a>(
             (Some(secret), Some(time)) => (secret, time),
             _ => return Err(AuthError::Malformed),
         };
-        let expires = parse_hex(&time).ok_or(AuthError::Malformed)?;
+        let expires = parse_time(&time).ok_or(AuthError::Malformed)?;
         let mut right = false;
         for key in keys.clone() {
             let want = recipe.digest(key, app, stream, &time);
@@ -147,8 +147,11 @@ fn only(query: &str, name: &str) -> Result<Option<String>, AuthError> {
     }
 }
 
-fn parse_hex(text: &str) -> Option<i64> {
-    let digits = (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+/// Exactly eight digits, enough until 2106. Two recipes hash the stream and the time with nothing
+/// between them: with times of any length, `demo1` and `65a006aa` would also authorise `demo` until
+/// `165a006aa`.
+fn parse_time(text: &str) -> Option<i64> {
+    let digits = text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
     if !digits {
         return None;
     }
@@ -223,6 +226,16 @@ mod tests {
     }
 
     #[test]
+    fn a_digit_moved_from_the_stream_to_the_time_does_not_verify() {
+        for recipe in RECIPES {
+            let query = sign(recipe, &key(), "live", "demo1", 0x65a0_06aa);
+            let moved = query.replace("=65a006aa", "=165a006aa");
+            let result = verify(&moved, [&key()], "live", "demo", 1);
+            assert_eq!(result, Err(AuthError::Malformed));
+        }
+    }
+
+    #[test]
     fn malformed_queries_are_told_apart() {
         let good = sign(Recipe::Tencent, &key(), "live", "demo", 1000);
         let check = |query: &str| verify(query, [&key()], "live", "demo", 1);
@@ -241,7 +254,7 @@ mod tests {
             Err(AuthError::Malformed)
         );
         assert_eq!(
-            check(&format!("{good}&hwSecret=1&hwTime=3e8")),
+            check(&format!("{good}&hwSecret=1&hwTime=000003e8")),
             Err(AuthError::Wrong)
         );
         assert_eq!(check(&format!("a=b&{good}")), Ok(()));

@@ -80,7 +80,7 @@ impl Engine {
                 );
                 self.alarms()
                     .raise(AlarmKind::ClockSuspect, self.now(), text);
-                false
+                None
             }
         }
     }
@@ -132,7 +132,7 @@ impl Engine {
     async fn end(&self, key: StreamKey, block: &Block, now: UnixMs) -> Result<(), LedgerError> {
         let lapsed = self
             .ledger()
-            .lapse(key.clone(), block.generation, self.now())
+            .lapse(key.clone(), block.generation, now)
             .await?;
         self.ledger_works();
         if let Some(generation) = lapsed {

@@ -69,7 +69,8 @@ impl Engine {
             }
             rest = after;
         }
-        for (app, nonce, answer) in std::mem::take(&mut *self.recorder.answers.lock()) {
+        let answers = std::mem::take(&mut *self.recorder.answers.lock());
+        for (app, nonce, answer) in answers {
             // Lost, it is rebuilt from the placements when the same request comes again.
             if self
                 .ledger()

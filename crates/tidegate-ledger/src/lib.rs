@@ -4,14 +4,25 @@
 //! What a decision *does* is decided in `tidegate-core`; this crate stores it, all or nothing, and
 //! answers after the commit is on disk. It knows no HTTP, no media and no vendor.
 
+pub mod audit;
+mod chain;
+mod data_dir;
+mod encode;
 mod error;
+mod keys;
 mod model;
+mod sqlite;
+mod stats;
 mod store;
 
+pub use data_dir::DataDir;
 pub use error::LedgerError;
 pub use model::{
     App, Attempt, AttemptResult, Bound, ClockMark, Decided, DecisionRecord, Head, LiveSecret,
     NonceRecord, NonceUse, Placement, PublishAuth, RestoreHold, StreamStatus, Target, Vendor,
     Verdict,
 };
+pub use sqlite::restore::{Restored, restore};
+pub use sqlite::{OpenOptions, SqliteLedger};
+pub use stats::{Queued, Stats};
 pub use store::Ledger;

@@ -5,7 +5,10 @@ pub mod chunk_read;
 pub mod chunk_write;
 pub mod client;
 mod error;
+mod handshake;
 mod limits;
+mod link;
+mod message;
 pub mod server;
 
 use bytes::Bytes;

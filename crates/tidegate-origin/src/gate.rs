@@ -8,6 +8,8 @@ use tidegate_core::name::{NameError, Named};
 use tidegate_core::publish_auth::AuthError;
 use tidegate_core::{StreamKey, Until};
 
+use crate::metrics::Reason;
+
 /// Decides who may publish and play. Implemented by the engine; every method is called on hot
 /// paths, takes microseconds and never blocks.
 pub trait Gate: Send + Sync + 'static {
@@ -37,4 +39,19 @@ pub enum Refusal {
     /// The stream is forbidden.
     #[error("this stream is forbidden {0}")]
     Forbidden(Until),
+    /// Its App has been disabled.
+    #[error("this app is disabled")]
+    Disabled,
+}
+
+impl Refusal {
+    /// What it is counted as.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Name(_) => Reason::Name,
+            Self::UnknownApp(_) => Reason::UnknownApp,
+            Self::Auth(_) => Reason::Auth,
+            Self::Forbidden(_) | Self::Disabled => Reason::Forbidden,
+        }
+    }
 }

@@ -46,6 +46,8 @@ pub struct Reader {
     /// A header of which the rest has not come.
     header: [u8; MAX_HEADER],
     header_length: usize,
+    /// Bytes held as the start of a repeated timestamp that turned out to be body.
+    replay: Vec<u8>,
     /// The stream whose chunk is being read, and how much of the chunk is left.
     open: Option<(usize, usize)>,
 }
@@ -70,6 +72,7 @@ impl Reader {
             partial: 0,
             header: [0; MAX_HEADER],
             header_length: 0,
+            replay: Vec::new(),
             open: None,
         }
     }
@@ -82,6 +85,24 @@ impl Reader {
     /// Takes bytes off `input` until a message is complete; `None` when all are taken. The reader
     /// is of no use after an error.
     pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
+        loop {
+            if !self.replay.is_empty() {
+                let replay = std::mem::take(&mut self.replay);
+                let mut rest = &replay[..];
+                let message = self.read_some(&mut rest)?;
+                self.replay = rest.to_vec();
+                if message.is_some() {
+                    return Ok(message);
+                }
+            }
+            let message = self.read_some(input)?;
+            if message.is_some() || self.replay.is_empty() {
+                return Ok(message);
+            }
+        }
+    }
+
+    fn read_some(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         loop {
             if self.open.is_none() && !self.open_chunk(input)? {
                 return Ok(None);
@@ -100,7 +121,8 @@ impl Reader {
         }
     }
 
-    /// Reads a chunk header; false when the input ends first.
+    /// Reads a chunk header; false when the input ends first, or when what was held of it is to be
+    /// read again.
     fn open_chunk(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         let mut bytes = self.header;
         let held = self.header_length;
@@ -123,10 +145,13 @@ impl Reader {
                 Ok(false)
             }
             Parsed::Header { header, length } => {
-                *input = input.get(length - held..).unwrap_or_default();
                 self.header_length = 0;
                 self.begin(header)?;
-                Ok(true)
+                if let Some(extra) = bytes.get(length..held) {
+                    self.replay.extend_from_slice(extra);
+                }
+                *input = input.get(length.saturating_sub(held)..).unwrap_or_default();
+                Ok(self.replay.is_empty())
             }
         }
     }

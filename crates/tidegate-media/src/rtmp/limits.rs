@@ -12,7 +12,7 @@ pub struct Limits {
     pub partial: usize,
     /// Chunk streams in use at once.
     pub chunk_streams: usize,
-    /// Message streams that `createStream` hands out over the life of a session.
+    /// Message streams that `createStream` hands out; deleted ones are handed out again.
     pub message_streams: u32,
     /// Input bytes held while the caller has not answered a connect, publish or play.
     pub held_input: usize,

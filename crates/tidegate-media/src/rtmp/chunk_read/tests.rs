@@ -113,6 +113,25 @@ fn an_extended_timestamp_is_read_repeated_and_left_out() {
 }
 
 #[test]
+fn a_body_that_begins_like_the_left_out_timestamp_stays_whole() {
+    let time = 0x0123_4567u32.to_be_bytes();
+    for (alike, length) in [(1, 129), (1, 200), (2, 129), (3, 129), (3, 130), (3, 200)] {
+        let mut body = vec![0x5a; length];
+        let tail = alike.min(length - 128);
+        body[128..128 + tail].copy_from_slice(&time[..tail]);
+        let mut input = full(4, [0xff; 3], u8::try_from(length).unwrap(), 9);
+        input.extend(time);
+        input.extend(&body[..128]);
+        input.push(0xc4);
+        input.extend(&body[128..]);
+        // The next header, of chunk stream 35, goes on like the timestamp.
+        input.extend([0x23, 0, 0, 9, 0, 0, 1, 8, 1, 0, 0, 0, 7]);
+        let expected = [message(9, 1, 0x0123_4567, &body), message(8, 1, 9, &[7])];
+        assert_eq!(read(&input).unwrap(), expected, "{alike} of {length}");
+    }
+}
+
+#[test]
 fn an_extended_delta_may_be_repeated_as_the_absolute_time() {
     let body = [7u8; 200];
     let mut input = full(4, [0, 0, 9], 1, 9);

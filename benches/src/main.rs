@@ -1,0 +1,142 @@
+//! Measures Tidegate on one machine: the cut, decisions, the API, fan-out and memory, each beside
+//! its budget and, where there is one, a peer from Debian.
+//!
+//! Everything runs on loopback with private ports and a temporary directory. The server is pinned
+//! to core 0 and this process, which is the publisher and all players, to core 1; so a figure is
+//! what one core gives, and neither side can borrow from the other.
+
+mod api;
+mod curve;
+mod cut;
+mod decisions;
+mod disk;
+mod fanout;
+mod http_load;
+mod machine;
+mod media;
+mod memory;
+mod nginx;
+mod player;
+mod poll;
+mod process;
+mod publisher;
+mod queries;
+mod report;
+mod rig;
+mod rtmp;
+mod stats;
+mod tidegate;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What to measure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Part {
+    /// From a call to a dark stream.
+    Cut,
+    /// Decisions a second and an fsync.
+    Decisions,
+    /// Signed queries beside an empty handler.
+    Api,
+    /// Players, lag and CPU.
+    Fanout,
+    /// Resident memory of whatever stands idle.
+    Memory,
+    /// One million blocks in a process of their own; run by `memory`.
+    #[value(hide = true)]
+    BlockSet,
+}
+
+/// Benchmarks of Tidegate.
+#[derive(Parser, Debug)]
+#[command(name = "bench")]
+struct Arguments {
+    /// Parts to run; all of them when none is named.
+    parts: Vec<Part>,
+    /// Fewer rounds, shorter windows, fewer players: shows that everything runs, no more.
+    #[arg(long)]
+    quick: bool,
+    /// Leaves nginx out.
+    #[arg(long)]
+    no_peers: bool,
+    /// Leaves Tidegate out of `fanout` and `memory`.
+    #[arg(long, conflicts_with = "no_peers")]
+    peers_only: bool,
+    /// The server's binary.
+    #[arg(long, default_value = "target/release/tidegate")]
+    server: PathBuf,
+    /// The empty handler that `api` compares with.
+    #[arg(long, default_value = "target/release/empty-handler")]
+    empty_handler: PathBuf,
+    /// Where temporary directories are made: a disk, not memory.
+    #[arg(long, default_value = "/var/tmp")]
+    scratch: PathBuf,
+    /// Highest player count that `fanout` tries.
+    #[arg(long, default_value_t = 12_000)]
+    max_players: usize,
+}
+
+/// What every part gets to know.
+struct Bench {
+    quick: bool,
+    own: bool,
+    peers: bool,
+    server: PathBuf,
+    empty_handler: PathBuf,
+    scratch: PathBuf,
+    max_players: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.parts == [Part::BlockSet] {
+        return memory::block_set_child();
+    }
+    machine::raise_file_limit(200_000)?;
+    machine::pin_to(machine::LOAD_CORE)?;
+    let bench = Bench {
+        quick: arguments.quick,
+        own: !arguments.peers_only,
+        peers: !arguments.no_peers,
+        server: arguments.server,
+        empty_handler: arguments.empty_handler,
+        scratch: arguments.scratch,
+        max_players: arguments.max_players,
+    };
+    report::line(&machine::describe(&bench.scratch)?);
+    if bench.quick {
+        report::line("quick run: shows that everything works; its figures mean nothing");
+    }
+    let all = [
+        Part::Cut,
+        Part::Decisions,
+        Part::Api,
+        Part::Memory,
+        Part::Fanout,
+    ];
+    let parts = if arguments.parts.is_empty() {
+        all.to_vec()
+    } else {
+        arguments.parts
+    };
+    for part in parts {
+        let tables = match part {
+            Part::Cut => cut::run(&bench)?,
+            Part::Decisions => decisions::run(&bench)?,
+            Part::Api => queries::run(&bench)?,
+            Part::Fanout => fanout::run(&bench)?,
+            Part::Memory => memory::run(&bench)?,
+            Part::BlockSet => Vec::new(),
+        };
+        for table in tables {
+            report::line(&table.to_string());
+        }
+    }
+    Ok(())
+}

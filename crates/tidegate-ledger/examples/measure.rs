@@ -1,0 +1,184 @@
+//! Figures of the SQLite ledger on this machine: decisions per second and per commit, how long
+//! single decisions take, and loading a million blocks.
+//!
+//! `cargo run --release -p tidegate-ledger --example measure -- DIR [SECONDS] [BLOCKS]`
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_core::{
+    Actor, AppId, Ask, AskKind, AskedEnd, BlockSet, RequestId, Secret, StreamId, StreamKey, UnixMs,
+};
+use tidegate_ledger::{App, Ledger, LiveSecret, OpenOptions, PublishAuth, SqliteLedger};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let mut arguments = std::env::args().skip(1);
+    let dir = PathBuf::from(
+        arguments
+            .next()
+            .ok_or("name a directory that does not exist")?,
+    );
+    let seconds = arguments.next().map_or(Ok(5), |text| text.parse())?;
+    let blocks = arguments
+        .next()
+        .map_or(Ok(1_000_000), |text| text.parse())?;
+    let length = Duration::from_secs(seconds);
+    let mut out = std::io::stdout();
+    let ledger = Arc::new(SqliteLedger::open(OpenOptions::new(&dir)).await?);
+    ledger.create_app(&app()?).await?;
+    writeln!(
+        out,
+        "bare write+fdatasync: {:.0}/s",
+        bare_syncs(&dir, length)?
+    )?;
+    for callers in [1, 64] {
+        let before = ledger.stats();
+        let mut took = decide_for(&ledger, callers, length).await?;
+        let after = ledger.stats();
+        took.sort_unstable();
+        let decisions = after.decisions - before.decisions;
+        let commits = after.commits - before.commits;
+        writeln!(
+            out,
+            "{callers} callers: {} decisions/s, {commits} commits, {:.1} decisions a commit, \
+             p50 {:?}, p99 {:?}, max {:?}, {} checkpoints",
+            decisions / seconds,
+            ratio(decisions, commits),
+            took.get(took.len() / 2),
+            took.get(took.len() * 99 / 100),
+            took.last(),
+            after.checkpoints - before.checkpoints,
+        )?;
+    }
+    fill(&ledger, blocks).await?;
+    ledger.close().await;
+    drop(ledger);
+    let started = Instant::now();
+    let ledger = SqliteLedger::open(OpenOptions::new(&dir)).await?;
+    let opened = started.elapsed();
+    let set = BlockSet::default();
+    ledger
+        .load_blocks(&mut |key, block| set.load(&key, &block))
+        .await?;
+    writeln!(
+        out,
+        "opened in {opened:?}, {} blocks in memory after {:?}",
+        set.len(),
+        started.elapsed()
+    )?;
+    ledger.close().await;
+    Ok(())
+}
+
+fn ratio(decisions: u64, commits: u64) -> f64 {
+    let commits = u32::try_from(commits.max(1)).unwrap_or(u32::MAX);
+    f64::from(u32::try_from(decisions).unwrap_or(u32::MAX)) / f64::from(commits)
+}
+
+fn app() -> Outcome<App> {
+    let secret = || Secret::new("measure".into());
+    Ok(App {
+        id: AppId(1),
+        name: "measure".into(),
+        rtmp_app: "live".into(),
+        disabled: false,
+        created: UnixMs(0),
+        publish_auth: PublishAuth::None,
+        bind_nonces: true,
+        default_forbid: None,
+        server_secrets: vec![LiveSecret {
+            secret: secret(),
+            expires: None,
+        }],
+        callback_secret: secret(),
+        publish_key: secret(),
+        publish_key_backup: None,
+    })
+}
+
+fn bare_syncs(dir: &Path, length: Duration) -> Outcome<f64> {
+    let mut file = File::create(dir.join("bare"))?;
+    let started = Instant::now();
+    let mut syncs = 0_u32;
+    while started.elapsed() < length {
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        syncs += 1;
+    }
+    Ok(f64::from(syncs) / started.elapsed().as_secs_f64())
+}
+
+fn ask(stream: &str, turn: u64) -> Outcome<Ask> {
+    let kind = if turn.is_multiple_of(2) {
+        AskKind::Forbid(AskedEnd::Lifted)
+    } else {
+        AskKind::Resume
+    };
+    Ok(Ask {
+        key: StreamKey::new(AppId(1), StreamId::parse(stream)?),
+        kind,
+        by: Actor::App {
+            client: [127, 0, 0, 1].into(),
+        },
+        reason: None,
+        at: UnixMs(1_700_000_000_000),
+        request_id: RequestId(turn),
+    })
+}
+
+async fn decide_for(
+    ledger: &Arc<SqliteLedger>,
+    callers: usize,
+    length: Duration,
+) -> Outcome<Vec<Duration>> {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..callers)
+        .map(|n| {
+            let ledger = Arc::clone(ledger);
+            tokio::spawn(async move {
+                let mut took = Vec::new();
+                for turn in 0.. {
+                    if started.elapsed() > length {
+                        break;
+                    }
+                    let asked = Instant::now();
+                    let stream = format!("c{n}-{}", turn / 2 % 1000);
+                    ledger.decide(ask(&stream, turn)?, None).await?;
+                    took.push(asked.elapsed());
+                }
+                Outcome::Ok(took)
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await??);
+    }
+    Ok(all)
+}
+
+async fn fill(ledger: &Arc<SqliteLedger>, blocks: usize) -> Outcome<()> {
+    let tasks: Vec<_> = (0..256)
+        .map(|n| {
+            let ledger = Arc::clone(ledger);
+            tokio::spawn(async move {
+                for stream in (n..blocks).step_by(256) {
+                    let stream = format!("stream-{stream:08}");
+                    ledger.decide(ask(&stream, 0)?, None).await?;
+                }
+                Outcome::Ok(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The real service over real sockets, on a real ledger.
+
+mod authentication;
+mod decisions;
+mod health;
+mod nonces;
+mod operators;
+mod parameters;
+mod queries;
+mod site;
+mod transport;

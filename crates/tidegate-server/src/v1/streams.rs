@@ -1,0 +1,169 @@
+//! Live streams, blocks, and the state of one stream.
+
+use std::net::IpAddr;
+
+use axum::extract::Path;
+use axum::{Extension, Json};
+use http::Uri;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidegate_core::text::printable;
+use tidegate_core::{Actor, UnixMs, Until};
+use tidegate_engine::StreamReport;
+use tidegate_ledger::{Attempt, DecisionRecord, Placement, Target};
+use tidegate_media::packet::Codec;
+use tidegate_origin::StreamInfo;
+
+use super::Ctx;
+use super::error::ApiError;
+use super::input;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    #[serde(default = "a_thousand")]
+    limit: usize,
+}
+
+fn a_thousand() -> usize {
+    1000
+}
+
+pub(super) async fn live(
+    Extension(context): Ctx,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let app = context.app(&id)?.app.id;
+    let mut streams = context.attached.engine.hub().streams(Some(app));
+    streams.sort_by(|a, b| a.key.stream.cmp(&b.key.stream));
+    Ok(Json(streams.iter().map(live_json).collect()))
+}
+
+pub(super) async fn blocks(
+    Extension(context): Ctx,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, ApiError> {
+    let app = context.app(&id)?.app.id;
+    let Limit { limit } = input::query(&uri)?;
+    let (blocks, total) = context.attached.engine.blocks().list(app, limit);
+    let blocks: Vec<_> = blocks
+        .iter()
+        .map(|block| {
+            json!({
+                "stream": block.stream,
+                "since": block.since.to_string(),
+                "until": block.until.shown().to_string(),
+                "for_ever": block.until == Until::Lifted,
+            })
+        })
+        .collect();
+    Ok(Json(json!({"total": total, "blocks": blocks})))
+}
+
+pub(super) async fn status(
+    Extension(context): Ctx,
+    Path((id, stream)): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    let (entry, key) = context.stream(&id, &stream)?;
+    let report = context.attached.engine.report(&key).await?;
+    let placements = &report.ledger.placements;
+    let targets: Vec<_> = if placements.is_empty() {
+        let targets = entry.targets.iter();
+        targets.map(|t| target_json(&report, t, None)).collect()
+    } else {
+        let placed = placements.iter();
+        placed
+            .map(|p| target_json(&report, &p.target, Some(p)))
+            .collect()
+    };
+    let attempts = report.ledger.attempts.iter();
+    Ok(Json(json!({
+        "app_id": key.app,
+        "stream": key.stream,
+        "blocked": report.enforced.is_some(),
+        "until": report.enforced.map(|until| until.shown().to_string()),
+        "for_ever": report.enforced == Some(Until::Lifted),
+        "recorded": report.enforced.is_some() == report.ledger.block.is_some(),
+        "targets": targets,
+        "live": report.live.as_ref().map(live_json),
+        "decisions": report.ledger.decisions.iter().map(decision_json).collect::<Vec<_>>(),
+        "attempts": attempts.map(|a| attempt_json(a, &entry.targets)).collect::<Vec<_>>(),
+    })))
+}
+
+fn live_json(stream: &StreamInfo) -> Value {
+    json!({
+        "stream": stream.key.stream,
+        "publisher": stream.publisher.to_string(),
+        "since": stream.since.to_string(),
+        "video": stream.video.map(codec_name),
+        "audio": stream.audio.map(codec_name),
+        "players": stream.players,
+        "bytes_in": stream.bytes_in,
+        "bytes_out": stream.bytes_out,
+        "kbps": stream.kbit_per_s,
+    })
+}
+
+/// The name that people know a codec by.
+fn codec_name(codec: Codec) -> String {
+    match codec {
+        Codec::H264 => "H.264".to_owned(),
+        Codec::Hevc => "HEVC".to_owned(),
+        Codec::Ac3 => "AC-3".to_owned(),
+        Codec::Eac3 => "E-AC-3".to_owned(),
+        Codec::G711A => "G.711 A-law".to_owned(),
+        Codec::G711U => "G.711 mu-law".to_owned(),
+        Codec::LegacyAudio(id) => format!("FLV audio {id}"),
+        Codec::LegacyVideo(id) => format!("FLV video {id}"),
+        Codec::FourCc(code) => printable(&String::from_utf8_lossy(&code), 8),
+        Codec::Aac | Codec::Mp3 | Codec::Av1 | Codec::Vp8 | Codec::Vp9 => {
+            format!("{codec:?}").to_uppercase()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn target_json(report: &StreamReport, target: &Target, placed: Option<&Placement>) -> Value {
+    json!({
+        "vendor": target.vendor,
+        "rtmp_app": target.rtmp_app,
+        "wanted_generation": placed.map(|p| p.wanted),
+        "accepted_generation": placed.and_then(|p| p.accepted),
+        "accepted_at": placed.and_then(|p| p.accepted_at).map(|at| at.to_string()),
+        "observed": report.observed(target.vendor).word(),
+        "next_attempt": null,
+        "last_error": null,
+    })
+}
+
+fn decision_json(decision: &DecisionRecord) -> Value {
+    let (by, client): (Option<&str>, Option<IpAddr>) = match &decision.by {
+        Some(Actor::App { client }) => (Some("app"), Some(*client)),
+        Some(Actor::Operator { name, client }) => (Some(name), Some(*client)),
+        None => (None, None),
+    };
+    json!({
+        "generation": decision.generation,
+        "verb": decision.verb,
+        "until": decision.until.map(|until| until.min(UnixMs::LAST).to_string()),
+        "by": by,
+        "client": client,
+        "reason": decision.reason,
+        "at": decision.at.to_string(),
+        "request_id": decision.request_id.map(|id| id.to_string()),
+    })
+}
+
+fn attempt_json(attempt: &Attempt, targets: &[Target]) -> Value {
+    let target = targets.iter().find(|target| target.id == attempt.target);
+    json!({
+        "vendor": target.map(|target| target.vendor),
+        "generation": attempt.generation,
+        "at": attempt.at.to_string(),
+        "result": attempt.result,
+        "vendor_request_id": attempt.vendor_request_id,
+        "words": attempt.words,
+    })
+}
