@@ -135,8 +135,8 @@ fn named(object: &VendorObject, until: Option<UnixMs>) -> Value {
         "app_name": object.site().rtmp_app(),
         "stream_name": object.stream().as_str(),
     });
-    if let Some(until) = until {
-        body["resume_time"] = until.to_string().into();
+    if let (Some(until), Some(fields)) = (until, body.as_object_mut()) {
+        fields.insert("resume_time".into(), until.to_string().into());
     }
     body
 }

@@ -73,7 +73,9 @@ pub(crate) fn build(
     let (action, body) = match operation {
         Operation::Forbid { object, until } => {
             let mut body = named(object);
-            body["ResumeTime"] = until.to_string().into();
+            if let Some(fields) = body.as_object_mut() {
+                fields.insert("ResumeTime".into(), until.to_string().into());
+            }
             ("ForbidLiveStream", body)
         }
         Operation::Resume(object) => ("ResumeLiveStream", named(object)),

@@ -1,6 +1,8 @@
 //! Every recorded request of the vendors' own clients is signed again, byte for byte, and every
 //! operation that an adapter has asks for the same as those clients do.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
@@ -360,7 +362,9 @@ fn adapters_ask_for_what_the_vendors_clients_ask_for() {
             let app = given(&["AppName", "app_name", "app"]).unwrap_or("live".into());
             let stream = given(&["StreamName", "stream_name", "stream"]).unwrap_or("none".into());
             let url = format!("{domain}/{app}/{stream}");
-            case.input.entry("liveUrl".into()).or_insert(url.into());
+            if !case.input.contains_key("url") {
+                case.input.entry("liveUrl".into()).or_insert(url.into());
+            }
         } else if case.operation == "DescribeLiveForbidStreamList" {
             case.input
                 .insert("liveUrl".into(), "push.example.com/live/none".into());
@@ -379,5 +383,5 @@ fn adapters_ask_for_what_the_vendors_clients_ask_for() {
         assert_eq!(ours(&request), want, "{} {}", case.vendor, case.id);
         compared.push(format!("{} {}", case.vendor, case.id));
     }
-    assert_eq!(compared.len(), 38, "{compared:#?}");
+    assert_eq!(compared.len(), 42, "{compared:#?}");
 }
