@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tidegate_core::UnixMs;
 use tidegate_core::text::printable;
+use zeroize::Zeroizing;
 
 use crate::account::Account;
 use crate::encode;
@@ -250,9 +251,9 @@ fn bounded(text: &str, account: &Account, max: usize) -> String {
     let mut text = text.to_owned();
     for secret in account.secrets() {
         let plain = secret.expose();
-        let once = encode::component(plain);
-        let twice = encode::component(&once);
-        for form in [twice.as_str(), &once, plain] {
+        let once = Zeroizing::new(encode::component(plain));
+        let twice = Zeroizing::new(encode::component(&once));
+        for form in [twice.as_str(), once.as_str(), plain] {
             if text.contains(form) {
                 text = text.replace(form, "[redacted]");
             }

@@ -184,7 +184,11 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
             })
         }
         Operation::FindForbidden(object) => {
-            let found = entries(&body).into_iter().find(|entry| entry.fits(object));
+            // The list is one of records, so an entry may have run out.
+            let stands = |entry: &ForbiddenEntry| {
+                entry.fits(object) && entry.until.is_none_or(|until| until > reading.now)
+            };
+            let found = entries(&body).into_iter().find(stands);
             Reply::Standing(found.map_or(Standing::Free, |entry| Standing::Forbidden {
                 until: entry.until,
             }))

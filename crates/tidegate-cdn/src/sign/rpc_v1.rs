@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use super::{Signed, hmac_sha1};
 use crate::encode;
@@ -11,7 +12,7 @@ use crate::encode;
 pub fn sign(method: &str, parameters: &[(String, String)], secret: &str) -> Signed {
     let canonical_request = encode::sorted_query(parameters);
     let string_to_sign = format!("{method}&%2F&{}", encode::component(&canonical_request));
-    let key = format!("{secret}&");
+    let key = Zeroizing::new(format!("{secret}&"));
     let signature = STANDARD.encode(hmac_sha1(key.as_bytes(), string_to_sign.as_bytes()));
     Signed {
         canonical_request,

@@ -4,6 +4,7 @@
 //! UTC on, is refused. The query is signed exactly as it is sent.
 
 use tidegate_core::UnixMs;
+use zeroize::Zeroizing;
 
 use super::{Key, Parts, Signed, header_block, hmac_sha256, sha256_hex};
 
@@ -36,7 +37,7 @@ pub fn sign(
         "{ALGORITHM}\n{timestamp}\n{scope}\n{}",
         sha256_hex(canonical_request.as_bytes())
     );
-    let first = format!("TC3{}", key.secret);
+    let first = Zeroizing::new(format!("TC3{}", key.secret));
     let dated = hmac_sha256(first.as_bytes(), date.as_bytes());
     let scoped = hmac_sha256(&hmac_sha256(&dated, service.as_bytes()), b"tc3_request");
     let signature = hex::encode(hmac_sha256(&scoped, string_to_sign.as_bytes()));

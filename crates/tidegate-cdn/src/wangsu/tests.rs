@@ -91,6 +91,9 @@ fn bans_are_listed_under_either_spelling_and_type() {
     let find = Operation::FindForbidden(&ws.object);
     let found = ws.read(find, 200, body).unwrap().value;
     assert_eq!(found, Reply::Standing(Standing::Forbidden { until }));
+    let over = body.replace("1772784550", "1772698149");
+    let over = ws.read(find, 200, &over).unwrap().value;
+    assert_eq!(over, Reply::Standing(Standing::Free));
     let none = ws
         .read(find, 200, "{\"code\":\"00\",\"resultDetail\":[]}")
         .unwrap()
