@@ -120,4 +120,38 @@ mod tests {
         assert_eq!(block, "none:\nx-a:Ä b\nx-b:2,3\n");
         assert_eq!(list, "none;x-a;x-b");
     }
+
+    #[test]
+    fn names_and_values_of_every_script_are_signed_as_other_code_signs_them() {
+        let query = [("名 a", "直播 +/~*%"), ("B", "x=1&y"), ("a", "")];
+        let query = query.map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let headers = [("host".to_owned(), "h".to_owned())];
+        let parts = Parts {
+            method: "POST",
+            path: "/",
+            raw_query: "",
+            headers: &headers,
+            body: b"",
+        };
+        let key = Key {
+            id: "i",
+            secret: "k",
+        };
+        let acs3 = acs3::sign(parts, &query, &["host"], key);
+        assert_eq!(
+            acs3.signature,
+            "b340bc218701458c14546ff42256fde1a4d3fd3e0785e02342173b696ffc09d0"
+        );
+        let rpc = rpc_v1::sign("POST", &query, "k");
+        assert_eq!(rpc.signature, "7Wlw5epYswyvIKfg42Uix2c1G7M=");
+        let parts = Parts {
+            path: "/v1/a%20b",
+            ..parts
+        };
+        let sdk = sdk_hmac::sign(parts, &query, &["host"], key, "20260305T080910Z");
+        assert_eq!(
+            sdk.signature,
+            "ebca9d8ea52c09fbf943520008f4ae0d10e467e18832ec37acba084bf0ba311a"
+        );
+    }
 }
