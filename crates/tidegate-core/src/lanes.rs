@@ -63,21 +63,24 @@ pub enum Pick<K> {
     Idle,
 }
 
-type Place = (Lane, AppId, (i64, u64));
+/// What work draws on: work of one class fits or does not fit together.
+type Class = (&'static [CallKind], bool, bool);
+/// Position within a class.
+type Order = (i64, u64);
 
 /// The work that is due on one account.
 #[derive(Clone, Debug)]
 pub struct Queue<K> {
     lanes: BTreeMap<Lane, Turns<K>>,
-    places: HashMap<K, Place, FxBuildHasher>,
+    places: HashMap<K, (Lane, AppId, Class, Order), FxBuildHasher>,
     pushed: u64,
 }
 
-/// Work of one lane by App, and whose turn was last.
+/// Work of one lane by App and class, and whose turn was last.
 #[derive(Clone, Debug)]
 struct Turns<K> {
-    apps: BTreeMap<AppId, BTreeMap<(i64, u64), Work<K>>>,
-    last: Option<AppId>,
+    apps: BTreeMap<AppId, BTreeMap<Class, BTreeMap<Order, Work<K>>>>,
+    last: AppId,
 }
 
 impl<K> Default for Queue<K> {
@@ -99,24 +102,30 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             Lane::Takedown => work.decided.0.saturating_neg(),
             _ => work.due.0,
         };
-        let place = (work.lane, work.app, (order, self.pushed));
+        let order = (order, self.pushed);
+        let class = work.class();
+        let place = (work.lane, work.app, class, order);
         self.places.insert(work.key.clone(), place);
         let turns = self.lanes.entry(work.lane).or_insert_with(|| Turns {
             apps: BTreeMap::new(),
-            last: None,
+            last: AppId(0),
         });
         let of_app = turns.apps.entry(work.app).or_default();
-        of_app.insert(place.2, work);
+        of_app.entry(class).or_default().insert(order, work);
     }
 
     /// Takes out what there was for this object.
     pub fn remove(&mut self, key: &K) -> Option<Work<K>> {
-        let (lane, app, place) = self.places.remove(key)?;
-        let turns = self.lanes.get_mut(&lane)?;
-        let of_app = turns.apps.get_mut(&app)?;
-        let work = of_app.remove(&place);
+        let (lane, app, class, order) = self.places.remove(key)?;
+        let apps = &mut self.lanes.get_mut(&lane)?.apps;
+        let of_app = apps.get_mut(&app)?;
+        let of_class = of_app.get_mut(&class)?;
+        let work = of_class.remove(&order);
+        if of_class.is_empty() {
+            of_app.remove(&class);
+        }
         if of_app.is_empty() {
-            turns.apps.remove(&app);
+            apps.remove(&app);
         }
         work
     }
@@ -164,20 +173,18 @@ impl<K: Clone> Turns<K> {
     /// that does not fit, only work that draws on other budgets is tried: a repeat must not stand
     /// before a new takedown that may spend the reserve.
     fn first_that_fits(&mut self, budget: &mut Budget, now: Now) -> Result<K, Option<UnixMs>> {
-        let last = self.last.unwrap_or(AppId(0));
-        let after = (Bound::Excluded(last), Bound::Unbounded);
-        let after = self.apps.range(after);
+        let after = self
+            .apps
+            .range((Bound::Excluded(self.last), Bound::Unbounded));
         let mut wait: Option<UnixMs> = None;
-        for (app, works) in after.chain(self.apps.range(..=last)) {
-            let mut refused = Vec::new();
-            for work in works.values() {
-                let draws_on = (work.calls, work.reserve, work.adds_ban);
-                if refused.contains(&draws_on) {
-                    continue;
-                }
+        for (app, classes) in after.chain(self.apps.range(..=self.last)) {
+            let heads = classes.values().filter_map(BTreeMap::first_key_value);
+            let mut heads: Vec<_> = heads.collect();
+            heads.sort_unstable_by_key(|(order, _)| **order);
+            for (_, work) in heads {
                 match budget.ask(work.spending(), now) {
                     Verdict::Fits => {
-                        self.last = Some(*app);
+                        self.last = *app;
                         return Ok(work.key.clone());
                     }
                     Verdict::Later(until) => {
@@ -185,7 +192,6 @@ impl<K: Clone> Turns<K> {
                     }
                     Verdict::ListFull => {}
                 }
-                refused.push(draws_on);
             }
         }
         Err(wait)
@@ -193,6 +199,10 @@ impl<K: Clone> Turns<K> {
 }
 
 impl<K> Work<K> {
+    fn class(&self) -> Class {
+        (self.calls, self.reserve, self.adds_ban)
+    }
+
     fn spending(&self) -> Spending<'_> {
         Spending {
             kinds: self.calls,
