@@ -8,7 +8,6 @@ use tidegate_core::budget::{Budget, CallKind, Rule, Span};
 use tidegate_core::lanes::{Lane, Pick, Queue};
 use tidegate_core::placement::{
     Change, Epoch, Evidence, Limits, Lookup, Observed, Opening, Owner, OwnerId, Refusal, Want,
-    merge,
 };
 use tidegate_core::reconcile::{Action, Object, Outcome, Plan, Progress, Report, step};
 use tidegate_core::{AppId, Generation, UnixMs, Until};
@@ -21,6 +20,8 @@ pub(crate) const PER_HOUR: usize = 200;
 pub(crate) const RESERVE: usize = 40;
 pub(crate) const HOUR: i64 = 3_600_000;
 const PROBE: i64 = 60_000;
+const LONGEST: Duration = Duration::from_secs(7200);
+const SKEW: Duration = Duration::from_secs(60);
 
 /// A call under way. `ends` is when the client hears of it, `effect` when the vendor acts.
 struct Call {
@@ -86,9 +87,9 @@ impl World {
                 unreserved: Vec::new(),
             },
             limits: Limits {
-                longest_ban: Duration::from_secs(7200),
+                longest_ban: LONGEST,
                 default_ban: Duration::from_secs(600),
-                clock_skew: Duration::from_secs(60),
+                clock_skew: SKEW,
                 change: Change::ResumeFirst,
                 lookup: Lookup::Object,
                 call_timeout: Duration::from_secs(10),
@@ -340,13 +341,29 @@ impl World {
             return;
         };
         assert!(!reserve || lane == Lane::Takedown);
-        let ask = match plan.action {
+        let (Action::Forbid { until }
+        | Action::ChangeEnd { until }
+        | Action::ResumeThenForbid { until }) = plan.action
+        else {
+            return self.ask_of(object, serial, plan.action, reserve);
+        };
+        let least = now.wall.plus(LONGEST - SKEW);
+        let latest = latest_end(owners).map(|end| end.min(least));
+        assert!(
+            latest.is_some_and(|end| until >= end),
+            "an owner's end is cut"
+        );
+        self.ask_of(object, serial, plan.action, reserve);
+    }
+
+    fn ask_of(&mut self, object: usize, serial: u64, action: Action, reserve: bool) {
+        let owners = &self.owners[object];
+        let ask = match action {
             Action::Forbid { until } => Ask::Forbid(until),
             Action::ChangeEnd { until } => Ask::ChangeEnd(until),
             Action::ResumeThenForbid { .. } => Ask::Resume,
             Action::Resume => {
-                let banned = matches!(merge(owners), Some(Want::Banned(_)));
-                assert!(!banned, "an owner's ban is lifted");
+                assert!(latest_end(owners).is_none(), "an owner's ban is lifted");
                 Ask::Resume
             }
             other => {
@@ -398,12 +415,9 @@ impl World {
 
     /// What is wrong with the vendor's state, if anything.
     pub(crate) fn difference(&self, object: usize) -> Option<String> {
-        let want = merge(&self.owners[object])?;
+        let want = latest_end(&self.owners[object]);
         let ban = self.vendor.bans[object].filter(|end| end.0 > self.t);
-        let agrees = match (want, ban) {
-            (Want::Open(_), ban) => ban.is_none(),
-            (Want::Banned(_), ban) => ban.is_some(),
-        };
+        let agrees = want.is_some() == ban.is_some();
         let known = &self.objects[object];
         let covered = self.owners[object]
             .iter()
@@ -411,4 +425,13 @@ impl World {
         (!agrees || !covered)
             .then(|| format!("at {} wanted {want:?}, is {ban:?}\n{known:#?}", self.t))
     }
+}
+
+/// Until when any owner wants the object banned, reckoned here and not by what is tested.
+fn latest_end(owners: &[Owner]) -> Option<UnixMs> {
+    let ends = owners.iter().filter_map(|owner| match owner.want {
+        Want::Banned(until) => Some(until.shown()),
+        Want::Open(_) => None,
+    });
+    ends.max()
 }
