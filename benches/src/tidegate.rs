@@ -14,6 +14,10 @@ use crate::player::Source;
 use crate::process::Server;
 use crate::rtmp::Target;
 
+/// Calls per second that are let through: more than there can be, so that the limiter does its
+/// work and refuses nobody.
+const NO_LIMIT: &str = "10000000";
+
 /// A running server.
 pub(crate) struct Tidegate {
     // Stopped before its directory goes.
@@ -56,7 +60,7 @@ impl Tidegate {
             }
             for action in ["FORBID", "RESUME", "QUERY_FORBID"] {
                 let key = format!("TIDEGATE__SERVER_API__RATES__{action}_CDN_LIVE_STREAM");
-                command.env(key, "0");
+                command.env(key, NO_LIMIT);
             }
         })?;
         let listen = server

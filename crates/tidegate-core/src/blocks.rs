@@ -190,6 +190,19 @@ impl BlockSet {
         }
     }
 
+    /// The streams of an App whose forbid stands in memory only, with its end.
+    pub fn list_unrecorded(&self, app: AppId) -> Vec<(StreamId, Until)> {
+        let inner = self.inner.read();
+        let mut listed: Vec<_> = inner
+            .unsettled
+            .iter()
+            .filter(|(key, _)| key.app == app)
+            .filter_map(|(key, entry)| Some((key.stream.clone(), entry.unrecorded?)))
+            .collect();
+        listed.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        listed
+    }
+
     /// How many forbids stand in memory only.
     pub fn unrecorded(&self) -> usize {
         self.inner

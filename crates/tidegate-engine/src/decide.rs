@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tidegate_core::{Ask, AskKind, AskedEnd, Generation, Outcome, RequestId, StreamKey, Until};
 use tidegate_ledger::{
-    Attempt, AttemptResult, Bound, Decided, LedgerError, NonceRecord, NonceUse, Placement, Vendor,
+    Attempt, AttemptResult, Bound, Decided, LedgerError, NonceRecord, NonceUse, Placement,
+    SavedAnswer, Vendor,
 };
 use tidegate_origin::{Cut, Refusal};
 
@@ -95,8 +96,13 @@ impl Engine {
 
     /// Binds the nonce to the answer that was given, here at once and in the ledger soon.
     pub fn finish(&self, ticket: Ticket, key: &StreamKey, nonce: NonceUse, answer: Arc<str>) {
-        ticket.finish(nonce.expires, answer.clone());
-        self.recorder.answer(key.app, nonce.nonce, answer);
+        let saved = SavedAnswer {
+            app: key.app,
+            nonce: nonce.nonce,
+            answer: answer.to_string(),
+        };
+        ticket.finish(nonce.expires, answer);
+        self.recorder.answer(saved);
     }
 
     /// Rebuilds what was answered to a request of an earlier run whose answer was not kept.

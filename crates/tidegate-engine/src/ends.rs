@@ -20,6 +20,8 @@ const TICK: Duration = Duration::from_secs(1);
 const MARK_EVERY: u32 = 30;
 /// Ticks between looks at the ledger while no known end is near.
 const LOOK_EVERY: u32 = 60;
+/// Ticks between two purges of expired nonces.
+const PURGE_EVERY: u32 = 3600;
 /// Ticks between tries to write while the ledger is known to fail.
 const PROBE_EVERY: u32 = 3;
 /// Ends carried out between two looks at the clock.
@@ -86,6 +88,10 @@ impl Engine {
     }
 
     async fn write_regularly(&self, tick: u32, trusted: bool) {
+        if tick.is_multiple_of(PURGE_EVERY) {
+            // Looking at the live ones forgets the others; a failure is met again below.
+            let _ = self.ledger().live_nonces(self.now()).await;
+        }
         let failing = self.alarms().stands(AlarmKind::LedgerUnavailable);
         let written = if failing && tick.is_multiple_of(PROBE_EVERY) {
             self.ledger().probe().await

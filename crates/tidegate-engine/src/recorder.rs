@@ -4,12 +4,10 @@
 //! once more at the stop. What a crash takes is rebuilt: the origin's state from the blocks, an
 //! answer from the placements.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidegate_core::AppId;
-use tidegate_ledger::Attempt;
+use tidegate_ledger::{Attempt, SavedAnswer};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
@@ -18,13 +16,13 @@ use crate::stats::Stats;
 const EVERY: Duration = Duration::from_secs(1);
 /// Longest queue while the ledger is away; about 40 MB.
 const MOST: usize = 100_000;
-/// Attempts under one link of the chain.
-const BATCH: usize = 512;
+/// Rows of one operation: attempts under one link of the chain, or answers.
+const BATCH: usize = 256;
 
 #[derive(Default)]
 pub(crate) struct Recorder {
     attempts: Mutex<Vec<Attempt>>,
-    answers: Mutex<Vec<(AppId, String, Arc<str>)>>,
+    answers: Mutex<Vec<SavedAnswer>>,
 }
 
 impl Recorder {
@@ -37,10 +35,10 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn answer(&self, app: AppId, nonce: String, answer: Arc<str>) {
+    pub(crate) fn answer(&self, answer: SavedAnswer) {
         let mut answers = self.answers.lock();
         if answers.len() < MOST {
-            answers.push((app, nonce, answer));
+            answers.push(answer);
         }
     }
 }
@@ -70,14 +68,9 @@ impl Engine {
             rest = after;
         }
         let answers = std::mem::take(&mut *self.recorder.answers.lock());
-        for (app, nonce, answer) in answers {
-            // Lost, it is rebuilt from the placements when the same request comes again.
-            if self
-                .ledger()
-                .save_answer(app, nonce, answer.to_string())
-                .await
-                .is_err()
-            {
+        for batch in answers.chunks(BATCH) {
+            // Lost, they are rebuilt from the placements when the same requests come again.
+            if self.ledger().save_answers(batch.to_vec()).await.is_err() {
                 break;
             }
         }

@@ -20,11 +20,7 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
-    let dir = PathBuf::from(
-        arguments
-            .next()
-            .ok_or("name a directory that does not exist")?,
-    );
+    let dir = PathBuf::from(arguments.next().ok_or("name a data directory")?);
     let seconds = arguments.next().map_or(Ok(5), |text| text.parse())?;
     let blocks = arguments
         .next()
@@ -32,7 +28,9 @@ async fn main() -> Outcome<()> {
     let length = Duration::from_secs(seconds);
     let mut out = std::io::stdout();
     let ledger = Arc::new(SqliteLedger::open(OpenOptions::new(&dir)).await?);
-    ledger.create_app(&app()?).await?;
+    if ledger.targets(AppId(1)).await?.is_empty() {
+        ledger.create_app(&app()?).await?;
+    }
     writeln!(
         out,
         "bare write+fdatasync: {:.0}/s",
@@ -49,7 +47,7 @@ async fn main() -> Outcome<()> {
             out,
             "{callers} callers: {} decisions/s, {commits} commits, {:.1} decisions a commit, \
              p50 {:?}, p99 {:?}, max {:?}, {} checkpoints",
-            decisions / seconds,
+            decisions / seconds.max(1),
             ratio(decisions, commits),
             took.get(took.len() / 2),
             took.get(took.len() * 99 / 100),

@@ -19,8 +19,8 @@ pub use data_dir::DataDir;
 pub use error::LedgerError;
 pub use model::{
     App, Attempt, AttemptResult, Bound, ClockMark, Decided, DecisionRecord, Head, LiveSecret,
-    NonceRecord, NonceUse, Placement, PublishAuth, RestoreHold, StreamStatus, Target, Vendor,
-    Verdict,
+    NonceRecord, NonceUse, Placement, PublishAuth, RestoreHold, SavedAnswer, StreamStatus, Target,
+    Vendor, Verdict,
 };
 pub use sqlite::restore::{Restored, restore};
 pub use sqlite::{OpenOptions, SqliteLedger};

@@ -148,6 +148,17 @@ pub struct NonceRecord {
     pub answer: Option<String>,
 }
 
+/// What was answered to the request that bound a nonce.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SavedAnswer {
+    /// Whose nonce.
+    pub app: AppId,
+    /// The nonce.
+    pub nonce: String,
+    /// The answer, verbatim.
+    pub answer: String,
+}
+
 /// What [`crate::Ledger::decide`] did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Bound {

@@ -33,7 +33,8 @@ use crate::data_dir::DataDir;
 use crate::error::LedgerError;
 use crate::keys::SealingKey;
 use crate::model::{
-    App, Attempt, Bound, ClockMark, Head, NonceRecord, NonceUse, RestoreHold, StreamStatus, Target,
+    App, Attempt, Bound, ClockMark, Head, NonceRecord, NonceUse, RestoreHold, SavedAnswer,
+    StreamStatus, Target,
 };
 use crate::stats::{Counters, Stats};
 use crate::store::Ledger;
@@ -259,13 +260,8 @@ impl Ledger for SqliteLedger {
         self.write(decide::Decide { ask, nonce }).await
     }
 
-    async fn save_answer(
-        &self,
-        app: AppId,
-        nonce: String,
-        answer: String,
-    ) -> Result<(), LedgerError> {
-        self.write(notes::SaveAnswer { app, nonce, answer }).await
+    async fn save_answers(&self, answers: Vec<SavedAnswer>) -> Result<(), LedgerError> {
+        self.write(notes::SaveAnswers(answers)).await
     }
 
     async fn live_nonces(&self, now: UnixMs) -> Result<Vec<NonceRecord>, LedgerError> {

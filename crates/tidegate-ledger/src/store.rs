@@ -7,7 +7,8 @@ use tidegate_core::{Actor, AppId, Ask, Block, Generation, RequestId, Secret, Str
 
 use crate::error::LedgerError;
 use crate::model::{
-    App, Attempt, Bound, ClockMark, Head, NonceRecord, NonceUse, RestoreHold, StreamStatus, Target,
+    App, Attempt, Bound, ClockMark, Head, NonceRecord, NonceUse, RestoreHold, SavedAnswer,
+    StreamStatus, Target,
 };
 
 /// The durable store. Every writing method returns after its commit is on disk, and an error means
@@ -51,13 +52,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// transaction.
     async fn decide(&self, ask: Ask, nonce: Option<NonceUse>) -> Result<Bound, LedgerError>;
 
-    /// Keeps the answer that was given to the request that bound `nonce`.
-    async fn save_answer(
-        &self,
-        app: AppId,
-        nonce: String,
-        answer: String,
-    ) -> Result<(), LedgerError>;
+    /// Keeps the answers that were given to the requests that bound their nonces.
+    async fn save_answers(&self, answers: Vec<SavedAnswer>) -> Result<(), LedgerError>;
 
     /// Bound nonces that have not expired at `now`; expired ones are forgotten.
     async fn live_nonces(&self, now: UnixMs) -> Result<Vec<NonceRecord>, LedgerError>;

@@ -62,6 +62,11 @@ impl Connection {
         self.state.is_busy.store(busy, Relaxed);
     }
 
+    /// Whether a request is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.is_busy.load(Relaxed)
+    }
+
     /// Resolves when another connection needs the room.
     pub(crate) async fn evicted(&self) {
         self.state.evict.cancelled().await;

@@ -29,6 +29,8 @@ use crate::{api, health, metrics, v1};
 
 /// hyper's buffer for a head: the longest query and all headers fit.
 const HEAD_BUFFER: usize = 128 * 1024;
+/// How long a connection that makes room may take to write an answer or end a request's head.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed, as when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -171,16 +173,28 @@ impl Serve {
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_read)
             .max_buf_size(HEAD_BUFFER)
+            // Answers are small: one copy is cheaper than a vectored write.
+            .writev(false)
             .serve_connection(io, service);
         let mut serving = pin!(serving);
-        tokio::select! {
+        let evicted = tokio::select! {
             // What went wrong is the peer's business: it hung up, or was answered with a 4xx.
             _ = serving.as_mut() => return,
-            () = shutdown.cancelled() => {}
-            () = connection.evicted() => {}
-        }
+            () = shutdown.cancelled() => false,
+            () = connection.evicted() => true,
+        };
         serving.as_mut().graceful_shutdown();
-        let _ = serving.await;
+        loop {
+            tokio::select! {
+                _ = serving.as_mut() => return,
+                // A head that trickles in would hold the room for as long as it likes.
+                () = tokio::time::sleep(EVICTION_GRACE), if evicted => {
+                    if !connection.is_busy() {
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     /// `/` is the hot path and goes past the router.

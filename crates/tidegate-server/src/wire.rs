@@ -154,27 +154,6 @@ impl AsyncWrite for Wire {
         wire.progress(cx, written)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wire = self.get_mut();
-        let first = slices.first().map_or(&[][..], |slice| slice);
-        if wire.instead.is_none() {
-            wire.instead = instead_of(first, wire.line.is_long_request()).map(|text| (text, 0));
-        }
-        if wire.instead.is_some() {
-            return wire.write_instead(cx, first.len());
-        }
-        let written = Pin::new(&mut wire.socket).poll_write_vectored(cx, slices);
-        wire.progress(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_flush(cx)
     }

@@ -1,4 +1,9 @@
 //! Backup, restore and confirm, with the server up and down.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what fails here is a test"
+)]
 
 #[path = "common/harness.rs"]
 mod harness;

@@ -1,4 +1,9 @@
 //! Every command against a real server: what it prints as JSON, what it says, how it ends.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what fails here is a test"
+)]
 
 #[path = "common/harness.rs"]
 mod harness;

@@ -1,4 +1,9 @@
 //! The first start, what it leaves on disk, and how a server stops or refuses to start.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what fails here is a test"
+)]
 
 #[path = "common/harness.rs"]
 mod harness;

@@ -1,13 +1,13 @@
 //! Small writes: counters, the admin token, answers, attempts, clock marks, probes.
 
 use async_trait::async_trait;
-use tidegate_core::{AppId, UnixMs};
+use tidegate_core::UnixMs;
 
 use super::error::OpError;
 use super::operation::{Lane, Operation, Tx};
 use super::rows::{column, value};
 use crate::chain::{self, LinkKind, RawAttempt};
-use crate::model::{Attempt, AttemptResult, ClockMark};
+use crate::model::{Attempt, AttemptResult, ClockMark, SavedAnswer};
 
 /// [`crate::Ledger::next_instance`].
 pub(super) struct NextInstance;
@@ -51,15 +51,11 @@ impl Operation for SetAdminToken {
     }
 }
 
-/// [`crate::Ledger::save_answer`].
-pub(super) struct SaveAnswer {
-    pub app: AppId,
-    pub nonce: String,
-    pub answer: String,
-}
+/// [`crate::Ledger::save_answers`].
+pub(super) struct SaveAnswers(pub Vec<SavedAnswer>);
 
 #[async_trait]
-impl Operation for SaveAnswer {
+impl Operation for SaveAnswers {
     type Out = ();
 
     fn lane(&self) -> Lane {
@@ -67,12 +63,14 @@ impl Operation for SaveAnswer {
     }
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), OpError> {
-        sqlx::query("UPDATE nonces SET answer = $3 WHERE app_id = $1 AND nonce = $2")
-            .bind(self.app.0)
-            .bind(&self.nonce)
-            .bind(&self.answer)
-            .execute(&mut *tx.conn)
-            .await?;
+        for saved in &self.0 {
+            sqlx::query("UPDATE nonces SET answer = $3 WHERE app_id = $1 AND nonce = $2")
+                .bind(saved.app.0)
+                .bind(&saved.nonce)
+                .bind(&saved.answer)
+                .execute(&mut *tx.conn)
+                .await?;
+        }
         Ok(())
     }
 }

@@ -261,6 +261,7 @@ impl Writer {
         let started = Instant::now();
         let result = match self.open().await {
             Ok((conn, memory, sealing)) => transact(conn, memory, sealing, jobs).await,
+            Err(LedgerError::Unavailable { why, .. }) => Err(why),
             Err(error) => Err(error.to_string()),
         };
         match result {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tidegate_core::clock::Sample;
 use tidegate_core::{AppId, Ask, AskKind, Outcome, RequestId, Secret, UnixMs, Until};
 use tidegate_ledger::{
-    Attempt, AttemptResult, Bound, ClockMark, Head, Ledger, LedgerError, LiveSecret, Vendor,
+    Attempt, AttemptResult, Bound, ClockMark, Head, Ledger, LedgerError, LiveSecret, SavedAnswer,
+    Vendor,
 };
 
 use crate::fixture::{
@@ -239,7 +240,11 @@ pub(crate) async fn the_same_nonce_and_request_is_a_replay(ledger: &impl Ledger)
     assert_eq!(record.key, cam);
     assert_eq!(record.answer, None);
     ledger
-        .save_answer(AppId(1), "n".into(), "said".into())
+        .save_answers(vec![SavedAnswer {
+            app: AppId(1),
+            nonce: "n".into(),
+            answer: "said".into(),
+        }])
         .await
         .expect("saved");
     let again = ledger.decide(twin, Some(nonce("n", 1))).await;

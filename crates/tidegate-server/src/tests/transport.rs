@@ -153,6 +153,14 @@ async fn idle_connections_never_keep_a_call_out() {
     assert_eq!(answer["Code"], 0);
     let mut byte = [0u8; 1];
     assert_eq!(idle[0].read(&mut byte).await.expect("closed"), 0);
+
+    let mut trickling = TcpStream::connect(site.address).await.expect("connected");
+    trickling.write_all(b"GET /?Act").await.expect("sent");
+    for _ in 0..8 {
+        idle.push(TcpStream::connect(site.address).await.expect("connected"));
+    }
+    // A reset is an end too.
+    assert_eq!(trickling.read(&mut byte).await.unwrap_or(0), 0);
 }
 
 #[tokio::test]

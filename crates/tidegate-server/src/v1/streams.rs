@@ -8,7 +8,7 @@ use http::Uri;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_core::text::printable;
-use tidegate_core::{Actor, UnixMs, Until};
+use tidegate_core::{Actor, StreamId, UnixMs, Until};
 use tidegate_engine::StreamReport;
 use tidegate_ledger::{Attempt, DecisionRecord, Placement, Target};
 use tidegate_media::packet::Codec;
@@ -46,19 +46,30 @@ pub(super) async fn blocks(
 ) -> Result<Json<Value>, ApiError> {
     let app = context.app(&id)?.app.id;
     let Limit { limit } = input::query(&uri)?;
-    let (blocks, total) = context.attached.engine.blocks().list(app, limit);
-    let blocks: Vec<_> = blocks
+    let set = context.attached.engine.blocks();
+    // The ones in memory only come first: they are few, and somebody has to act on them.
+    let unrecorded = set.list_unrecorded(app);
+    let (recorded, total) = set.list(app, limit);
+    let total = total + unrecorded.len();
+    let unrecorded = unrecorded
         .iter()
-        .map(|block| {
-            json!({
-                "stream": block.stream,
-                "since": block.since.to_string(),
-                "until": block.until.shown().to_string(),
-                "for_ever": block.until == Until::Lifted,
-            })
-        })
-        .collect();
+        .map(|(stream, until)| block_json(stream, None, *until));
+    let recorded = recorded
+        .iter()
+        .map(|block| block_json(&block.stream, Some(block.since), block.until));
+    let blocks: Vec<_> = unrecorded.chain(recorded).take(limit).collect();
     Ok(Json(json!({"total": total, "blocks": blocks})))
+}
+
+/// A block; `since` is not known of one that stands in memory only.
+fn block_json(stream: &StreamId, since: Option<UnixMs>, until: Until) -> Value {
+    json!({
+        "stream": stream,
+        "since": since.map(|at| at.to_string()),
+        "until": until.shown().to_string(),
+        "for_ever": until == Until::Lifted,
+        "recorded": since.is_some(),
+    })
 }
 
 pub(super) async fn status(

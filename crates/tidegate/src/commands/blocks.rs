@@ -34,7 +34,12 @@ pub(crate) async fn blocks(args: &BlocksArgs, config: &Config) -> Result<Exit, F
         } else {
             text(block, "until")
         };
-        vec![text(block, "stream"), text(block, "since"), until]
+        let since = if flag(block, "recorded") {
+            text(block, "since")
+        } else {
+            "not recorded: forbid it again".to_owned()
+        };
+        vec![text(block, "stream"), since, until]
     });
     output::table(
         &["stream", "since", "until"],
