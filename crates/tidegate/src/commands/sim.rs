@@ -123,7 +123,8 @@ fn prepare(args: &SimArgs, file: Option<&Path>) -> Result<(Config, Option<Ready>
         let ready = Ready::make(vendor, args)?;
         return Ok((ready.config(), Some(ready)));
     };
-    let named = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", file.display()));
+    let named =
+        |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", file.display()));
     if args.access_key_id.is_some() {
         return Err(Failure::usage(
             "--access-key-id is for a simulator without --config; add the key to the file",
@@ -135,7 +136,9 @@ fn prepare(args: &SimArgs, file: Option<&Path>) -> Result<(Config, Option<Ready>
         return Err(named(&format!("its vendor is {is}, --vendor says another")));
     }
     if config.accounts.is_empty() || config.domains.is_empty() {
-        return Err(named(&"it needs at least one [[accounts]] and one [[domains]]"));
+        return Err(named(
+            &"it needs at least one [[accounts]] and one [[domains]]",
+        ));
     }
     Ok((config, None))
 }
@@ -180,12 +183,18 @@ struct Running {
     rtmp: SocketAddr,
     media: SocketAddr,
     origin: JoinHandle<()>,
+    listen_file: Option<PathBuf>,
     shutdown: CancellationToken,
 }
 
 impl Running {
     async fn start(args: &SimArgs, config: Config, rules: Vec<Rule>) -> Result<Self, Failure> {
         let vendor = config.vendor;
+        let listen_file = args.state_dir.as_ref().map(|dir| dir.join(files::LISTEN));
+        // What an earlier run left behind points to nobody.
+        if let Some(file) = &listen_file {
+            let _ = std::fs::remove_file(file);
+        }
         let options = Options {
             rtmp: args.rtmp.unwrap_or(FREE),
             media: args.media.unwrap_or(FREE),
@@ -217,6 +226,7 @@ impl Running {
             rtmp: addresses.rtmp,
             media: addresses.media,
             origin: tokio::spawn(origin.run(token)),
+            listen_file,
             shutdown,
         })
     }
@@ -225,6 +235,9 @@ impl Running {
         self.api.stop();
         self.shutdown.cancel();
         let _ = self.origin.await;
+        if let Some(file) = &self.listen_file {
+            let _ = std::fs::remove_file(file);
+        }
     }
 
     /// The addresses that can be connected to.
@@ -273,7 +286,10 @@ impl Running {
         output::pairs(&[
             ("API", format!("http://{}", text("api"))),
             ("publish to", format!("rtmp://{}/live/STREAM", text("rtmp"))),
-            ("play from", format!("http://{}/live/STREAM.flv", text("media"))),
+            (
+                "play from",
+                format!("http://{}/live/STREAM.flv", text("media")),
+            ),
             ("admin", text("admin")),
         ])?;
         match ready {

@@ -104,7 +104,11 @@ impl Media for Plane {
                 client_ip: info.publisher.ip().to_string(),
             })
         };
-        self.hub.streams(None).into_iter().filter_map(online).collect()
+        self.hub
+            .streams(None)
+            .into_iter()
+            .filter_map(online)
+            .collect()
     }
 }
 
