@@ -136,16 +136,13 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         arguments.parts
     };
     for part in parts {
-        let tables = match part {
+        match part {
             Part::Cut => cut::run(&bench)?,
             Part::Decisions => decisions::run(&bench)?,
             Part::Api => queries::run(&bench)?,
             Part::Fanout => fanout::run(&bench)?,
             Part::Memory => memory::run(&bench)?,
-            Part::BlockSet => Vec::new(),
-        };
-        for table in tables {
-            report::line(&table.to_string());
+            Part::BlockSet => {}
         }
     }
     Ok(())

@@ -234,6 +234,11 @@ impl BlockSet {
             .iter()
             .map(|(stream, block)| (block.since, stream, block))
             .collect();
+        // A huge App must not hold the lock for a full sort to show its first rows.
+        if limit > 0 && limit < order.len() {
+            order.select_nth_unstable_by_key(limit, |(since, stream, _)| (*since, *stream));
+            order.truncate(limit);
+        }
         order.sort_unstable_by_key(|(since, stream, _)| (*since, *stream));
         let listed = order
             .into_iter()

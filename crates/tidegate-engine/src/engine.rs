@@ -144,7 +144,11 @@ impl Engine {
     /// Claims a nonce for the mutating request whose content has this digest. Waits while the very
     /// same request is under way.
     pub async fn claim_nonce(&self, app: AppId, nonce: &str, digest: [u8; 32]) -> Claim {
-        self.nonces.claim(app, nonce, digest, wall()).await
+        let claim = self.nonces.claim(app, nonce, digest, wall()).await;
+        if matches!(claim, Claim::Answered(_) | Claim::Decided(_)) {
+            self.stats.replays.bump();
+        }
+        claim
     }
 
     /// An operator vouches for the wall clock: held ends go ahead by it.

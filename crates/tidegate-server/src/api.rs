@@ -303,7 +303,7 @@ fn refuse_transport(
     peer: SocketAddr,
 ) -> Response<Reply> {
     let id = attached.engine.request_id();
-    tracing::info!(target: "tidegate::api", status = status.as_u16(), request_id = id.0, %peer,
+    tracing::info!(target: "tidegate::api", status = status.as_u16(), request_id = %id, %peer,
         "refused: {words}");
     let code = Code::Parameter.number();
     let json = answer::compose(code, words, &id.to_string(), b"null");
@@ -342,6 +342,6 @@ impl Line {
         };
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         tracing::info!(target: "tidegate::api", action, app_id = self.app,
-            code = answer.code.number(), request_id = id.0, peer = %self.peer, us, "call");
+            code = answer.code.number(), request_id = %id, peer = %self.peer, us, "call");
     }
 }
