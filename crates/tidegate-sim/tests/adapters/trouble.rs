@@ -65,7 +65,7 @@ async fn published_rates_are_enforced_and_told() {
 async fn spent_quotas_are_told_apart_from_rates() {
     let rig = Rig::start(
         Vendor::Ws,
-        |config| drop(config.limits.insert("commands".into(), 2)),
+        |config| config.limits = [("commands".into(), 2)].into(),
         |_| {},
     )
     .await;

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tidegate_origin::{Hub, Options, Origin};
 use tidegate_sim::{Config, Rule, Serving, Simulator, SystemClock, Vendor};
 use tokio::task::JoinHandle;
@@ -176,6 +177,19 @@ async fn simulate(
     }
 }
 
+/// The addresses that can be connected to, as host and port.
+#[derive(Serialize)]
+struct Listening {
+    vendor: &'static str,
+    api: String,
+    rtmp: String,
+    media: String,
+    admin: Option<String>,
+    /// A key that was made and is told nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<Value>,
+}
+
 /// A simulated CDN on the air.
 struct Running {
     vendor: Vendor,
@@ -240,31 +254,31 @@ impl Running {
         }
     }
 
-    /// The addresses that can be connected to.
-    fn listening(&self) -> Value {
+    fn listening(&self) -> Listening {
         let reachable = |mut address: SocketAddr| {
             files::make_reachable(&mut address);
             address.to_string()
         };
-        json!({
-            "vendor": self.vendor.name(),
-            "api": reachable(self.api.api()),
-            "rtmp": reachable(self.rtmp),
-            "media": reachable(self.media),
-            "admin": self.api.admin().map(reachable),
-        })
+        Listening {
+            vendor: self.vendor.name(),
+            api: reachable(self.api.api()),
+            rtmp: reachable(self.rtmp),
+            media: reachable(self.media),
+            admin: self.api.admin().map(reachable),
+            account: None,
+        }
     }
 
     /// Puts files away first: whoever sees `listen.json` finds the account too.
     fn announce(&self, args: &SimArgs, ready: Option<&Ready>) -> Result<(), Failure> {
         let mut listening = self.listening();
-        let endpoint = format!("http://{}", listening["api"].as_str().unwrap_or_default());
-        let account = ready.map(|ready| ready.shown(&endpoint));
+        let endpoint = format!("http://{}", listening.api);
         if let Some(dir) = &args.state_dir {
             if let Some(ready) = ready {
                 ready.put_away(dir, &endpoint)?;
             }
-            write(dir, files::LISTEN, &format!("{listening}\n"), Readers::All)?;
+            let text = serde_json::to_string(&listening).map_err(Failure::failed)?;
+            write(dir, files::LISTEN, &format!("{text}\n"), Readers::All)?;
         }
         tracing::info!(
             vendor = self.vendor.name(),
@@ -273,24 +287,18 @@ impl Running {
             media = %self.media,
             "simulated CDN ready"
         );
-        let text = |name: &str| listening[name].as_str().unwrap_or("-").to_owned();
         if args.json {
-            let is_secret = ready.is_some_and(|ready| ready.is_made && args.state_dir.is_none());
-            if let (true, Some(account), Some(fields)) =
-                (is_secret, account, listening.as_object_mut())
-            {
-                fields.insert("account".to_owned(), account);
-            }
-            return output::line(&listening.to_string());
+            let untold = ready.filter(|ready| ready.is_made && args.state_dir.is_none());
+            listening.account = untold.map(|ready| ready.shown(&endpoint));
+            let text = serde_json::to_string(&listening).map_err(Failure::failed)?;
+            return output::line(&text);
         }
+        let Listening { rtmp, media, .. } = &listening;
         output::pairs(&[
-            ("API", format!("http://{}", text("api"))),
-            ("publish to", format!("rtmp://{}/live/STREAM", text("rtmp"))),
-            (
-                "play from",
-                format!("http://{}/live/STREAM.flv", text("media")),
-            ),
-            ("admin", text("admin")),
+            ("API", endpoint),
+            ("publish to", format!("rtmp://{rtmp}/live/STREAM")),
+            ("play from", format!("http://{media}/live/STREAM.flv")),
+            ("admin", listening.admin.unwrap_or_else(|| "-".to_owned())),
         ])?;
         match ready {
             Some(ready) => ready.announce(args),
