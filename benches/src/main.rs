@@ -136,6 +136,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         arguments.parts
     };
     for part in parts {
+        let before = machine::Spent::so_far();
         match part {
             Part::Cut => cut::run(&bench)?,
             Part::Decisions => decisions::run(&bench)?,
@@ -144,6 +145,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Part::Memory => memory::run(&bench)?,
             Part::BlockSet => {}
         }
+        let others = before.by_others_since() * 100.0;
+        report::line(&format!(
+            "other processes took {others:.0}% of the machine meanwhile; above a few, measure again"
+        ));
     }
     Ok(())
 }

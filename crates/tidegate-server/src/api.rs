@@ -32,7 +32,7 @@ pub(crate) use self::codes::Code;
 use self::params::{Common, Params};
 pub(crate) use self::rates::Rates;
 use self::refusal::Refusal;
-use crate::body::{self, ReadError, Reply};
+use crate::body::{self, Held, ReadError, Reply};
 use crate::state::{Attached, OriginHost, Shared};
 
 /// Longest query.
@@ -141,7 +141,7 @@ impl Executing<'_> {
         };
         let body = match head.method {
             Method::POST => self.read(body).await?,
-            _ => bytes::Bytes::new(),
+            _ => Held::default(),
         };
         let params = Params::gather(self.query, &body);
         let call = Call {
@@ -233,7 +233,7 @@ impl Executing<'_> {
         ))
     }
 
-    async fn read(&self, body: Incoming) -> Result<bytes::Bytes, Transport> {
+    async fn read(&self, body: Incoming) -> Result<Held, Transport> {
         let wait = self.shared.options.limits.body_read;
         body::read(body, MAX_BODY, wait)
             .await

@@ -141,7 +141,7 @@ async fn confirm(remote: &Remote, config: &Config) -> Result<Exit, Failure> {
     }
     let opened = items(&answer, "opened");
     output::line(&format!(
-        "Confirmed; held resumes opened {} streams.",
+        "Confirmed; streams that held resumes opened: {}",
         opened.len()
     ))?;
     for stream in opened.iter().filter_map(Value::as_str) {
@@ -163,7 +163,7 @@ async fn ask(remote: &Remote, config: &Config, verb: &str, file: &Path) -> Resul
         .await
 }
 
-/// A server that was named is the one that is meant; its files are not ours to touch.
+/// A server that was named is the one that is meant; the files here may be those of another.
 fn may_work_offline(failure: &Failure, remote: &Remote) -> bool {
     is_down(failure) && remote.server.is_none()
 }
