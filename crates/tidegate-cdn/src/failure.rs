@@ -40,7 +40,8 @@ pub struct Failure {
 /// What can be done about a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorClass {
-    /// Nothing happened; the same call may succeed later.
+    /// The vendor could not, or was not reached; the same call may succeed later. What it has done
+    /// all the same is [`Failure::may_be_done`]'s to say.
     Retry {
         /// How long the vendor asked to wait, at most an hour.
         after: Option<Duration>,
@@ -140,6 +141,16 @@ impl ErrorClass {
 }
 
 impl Failure {
+    /// Whether the call may have had its effect in spite of the failure: no answer came, or the
+    /// vendor broke down over it. Throttling, spent quotas and refusals come before any effect.
+    pub fn may_be_done(&self) -> bool {
+        match self.class {
+            ErrorClass::Unknown => true,
+            ErrorClass::Retry { .. } => self.status.is_some(),
+            _ => false,
+        }
+    }
+
     /// A failure without an answer, in our own words.
     pub(crate) fn ours(vendor: Vendor, class: ErrorClass, words: impl Into<String>) -> Self {
         Self {

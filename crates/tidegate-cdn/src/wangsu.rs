@@ -36,22 +36,62 @@ const CODES: &[(&str, Verdict)] = &[
     ("417", Verdict::Retry),
 ];
 
-/// What the words tell where the code is not known. The first line that fits counts.
-const WORDS: &[(&[&str], Verdict)] = &[
+/// What the words tell where the code is not known: a line fits when each of its groups has a
+/// mark in them, and the first line that fits counts. A key may expire as well as a timestamp, and
+/// a signature that was used before wants no more than another second.
+const WORDS: &[(&[&[&str]], Verdict)] = &[
     (
-        &["timestamp", "expired", "时间戳", "过期"],
+        &[
+            &[
+                "signature",
+                "timestamp",
+                "request",
+                "签名",
+                "时间戳",
+                "请求",
+            ],
+            &[
+                "been used",
+                "already used",
+                "replay",
+                "repeated",
+                "重复",
+                "已使用",
+                "已被使用",
+            ],
+        ],
+        Verdict::Retry,
+    ),
+    (
+        &[&["timestamp", "时间戳"]],
         Verdict::Refused(Refusal::Clock),
     ),
     (
-        &["too many", "frequen", "rate limit", "throttl", "频繁"],
+        &[
+            &[
+                "access key",
+                "accesskey",
+                "api key",
+                "apikey",
+                "password",
+                "密钥",
+                "密码",
+            ],
+            &["expired", "过期"],
+        ],
+        Verdict::Refused(Refusal::Credentials),
+    ),
+    (&[&["expired", "过期"]], Verdict::Refused(Refusal::Clock)),
+    (
+        &[&["too many", "frequen", "rate limit", "throttl", "频繁"]],
         Verdict::Throttled,
     ),
     (
-        &["quota", "limit", "exceed", "上限", "次数", "超过", "超出"],
+        &[&["quota", "limit", "exceed", "上限", "次数", "超过", "超出"]],
         Verdict::Quota(Quota::Calls),
     ),
     (
-        &[
+        &[&[
             "signature",
             "access key",
             "accesskey",
@@ -59,23 +99,23 @@ const WORDS: &[(&[&str], Verdict)] = &[
             "签名",
             "认证",
             "鉴权",
-        ],
+        ]],
         Verdict::Refused(Refusal::Credentials),
     ),
     (
-        &["permission", "denied", "not authorized", "权限"],
+        &[&["permission", "denied", "not authorized", "权限"]],
         Verdict::Refused(Refusal::Permission),
     ),
     (
-        &["domain", "channel", "域名", "频道"],
+        &[&["domain", "channel", "域名", "频道"]],
         Verdict::Refused(Refusal::Domain),
     ),
     (
-        &["busy", "try again", "internal", "timeout", "繁忙", "稍后"],
+        &[&["busy", "try again", "internal", "timeout", "繁忙", "稍后"]],
         Verdict::Retry,
     ),
     (
-        &["param", "invalid", "参数"],
+        &[&["param", "invalid", "参数"]],
         Verdict::Refused(Refusal::Parameter),
     ),
 ];
@@ -208,7 +248,7 @@ fn verdict(said: &Said, status: u16) -> Verdict {
         let fits = |mark: &&str| words.contains(*mark) || code.contains(*mark);
         WORDS
             .iter()
-            .find(|(marks, _)| marks.iter().any(fits))
+            .find(|(groups, _)| groups.iter().all(|marks| marks.iter().any(fits)))
             .map(|(_, v)| *v)
     };
     let fallback = match status {

@@ -50,6 +50,8 @@ struct Connection {
     session: Box<Session>,
     out: Bytes,
     app: String,
+    /// Of its `tcUrl`.
+    host: Box<str>,
     publications: SmallVec<[Published; 1]>,
     play: Option<(Ticket, u32)>,
     is_refused: bool,
@@ -97,6 +99,7 @@ pub(crate) async fn serve(
         peer,
         out: Bytes::new(),
         app: String::new(),
+        host: Box::default(),
         publications: SmallVec::new(),
         play: None,
         is_refused: false,

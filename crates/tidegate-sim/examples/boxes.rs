@@ -18,7 +18,7 @@ use tidegate_sim::{
 struct OneStream;
 
 impl Media for OneStream {
-    fn cut(&self, _domain: &str, _app: &str, _stream: &str) {}
+    fn cut(&self, _name: &StreamName, _until: Option<UnixMs>) {}
 
     fn online(&self) -> Vec<Online> {
         vec![Online {

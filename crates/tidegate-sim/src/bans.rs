@@ -77,13 +77,15 @@ impl Bans {
         self.standing.get(key).is_some_and(|ban| ban.listed(now))
     }
 
-    /// Whether a publisher is turned away.
-    pub(crate) fn holds(&self, key: &BanKey, now: UnixMs) -> bool {
+    /// Until when a publisher is turned away; none when it is let in.
+    pub(crate) fn held_until(&self, key: &BanKey, now: UnixMs) -> Option<UnixMs> {
         let standing = self
             .standing
             .get(key)
-            .is_some_and(|ban| ban.listed(now) && ban.holds_from <= now);
-        standing || self.lingering.get(key).is_some_and(|end| now < *end)
+            .filter(|ban| ban.listed(now) && ban.holds_from <= now)
+            .map(|ban| ban.until);
+        let lingering = self.lingering.get(key).copied().filter(|end| now < *end);
+        standing.or(lingering)
     }
 
     /// Enters a ban or moves the end of one.

@@ -43,7 +43,8 @@ pub struct Online {
 /// the simulator. Whether a publish may start is asked of [`crate::Simulator::is_forbidden`].
 pub trait Media: Send + Sync {
     /// Cuts the publisher and the players of a stream; nothing happens when it is not on the air.
-    fn cut(&self, domain: &str, app: &str, stream: &str);
+    /// `until` is the end of the ban that cuts it; none when it is cut once.
+    fn cut(&self, name: &StreamName, until: Option<UnixMs>);
 
     /// Every stream on the air.
     fn online(&self) -> Vec<Online>;
@@ -54,7 +55,7 @@ pub trait Media: Send + Sync {
 pub struct NoMedia;
 
 impl Media for NoMedia {
-    fn cut(&self, _domain: &str, _app: &str, _stream: &str) {}
+    fn cut(&self, _name: &StreamName, _until: Option<UnixMs>) {}
 
     fn online(&self) -> Vec<Online> {
         Vec::new()

@@ -163,12 +163,19 @@ impl Simulator {
 
     /// Whether a publisher of this stream is turned away.
     pub fn is_forbidden(&self, name: &StreamName) -> bool {
+        self.held_until(name).is_some()
+    }
+
+    /// Until when a publisher of this stream is turned away, as far as it stands by now; none when
+    /// it is let in.
+    pub fn held_until(&self, name: &StreamName) -> Option<UnixMs> {
         let now = self.now();
         let state = self.state.lock();
-        state.accounts_of(&name.domain).any(|account| {
+        let ends = state.accounts_of(&name.domain).filter_map(|account| {
             let key = key_of(&state.config, account, name, Side::Publish);
-            state.bans.holds(&key, now)
-        })
+            state.bans.held_until(&key, now)
+        });
+        ends.max()
     }
 
     /// Carries out cuts that have fallen due. Every call does this too; bans that spread slowly
@@ -184,14 +191,10 @@ impl Simulator {
         }
         let online = self.media.online();
         for cut in due {
-            let StreamName {
-                domain,
-                app,
-                stream,
-            } = &cut.name;
-            self.media.cut(domain, app, stream);
+            let until = self.held_until(&cut.name);
+            self.media.cut(&cut.name, until);
             for other in self.same_ban(&cut, &online) {
-                self.media.cut(&other.domain, &other.app, &other.stream);
+                self.media.cut(&other, until);
             }
         }
     }

@@ -299,7 +299,7 @@ async fn the_admin_endpoint_changes_faults_and_shows_the_journal() {
 
     let request = bench.signed(Operation::Forbid, &bench.named("a"));
     let answer = send(&client, &serving, &request).await.unwrap();
-    assert_eq!(answer.headers()["x-acs-retry-after"], "3");
+    assert_eq!(answer.headers()["x-acs-retry-after"], "3000");
     let request = bench.signed(Operation::Forbid, &bench.named("a"));
     assert_eq!(
         send(&client, &serving, &request).await.unwrap().status(),

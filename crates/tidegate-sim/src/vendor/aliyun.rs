@@ -2,7 +2,8 @@
 //!
 //! Chosen where the vendor is silent: a ban of a banned stream is `ConfigAlreadyExists` (or moves
 //! the end, by configuration); lists are asked by the playback domain and refuse an ingest domain
-//! that has another one.
+//! that has another one; `x-acs-retry-after` is in milliseconds, which is how long the vendor's own
+//! client sleeps for it.
 
 use serde_json::{Value, json};
 use tidegate_core::UnixMs;
@@ -229,7 +230,8 @@ pub(super) fn refuse(refusal: &Refusal, scene: &Scene<'_>) -> Reply {
     let reply = Reply::json(status, &body).with_code(&code);
     match refusal {
         Refusal::Throttled(Some(seconds)) => {
-            reply.with_header("x-acs-retry-after", seconds.to_string())
+            let ms = u64::from(*seconds) * 1000;
+            reply.with_header("x-acs-retry-after", ms.to_string())
         }
         _ => reply,
     }

@@ -30,10 +30,9 @@ pub(crate) struct Reel {
 }
 
 impl Media for Reel {
-    fn cut(&self, domain: &str, app: &str, stream: &str) {
-        let name = StreamName::new(domain, app, stream);
-        self.live.lock().retain(|live| *live != name);
-        self.cuts.lock().push(name);
+    fn cut(&self, name: &StreamName, _until: Option<UnixMs>) {
+        self.live.lock().retain(|live| live != name);
+        self.cuts.lock().push(name.clone());
     }
 
     fn online(&self) -> Vec<Online> {
