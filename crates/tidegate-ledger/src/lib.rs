@@ -6,10 +6,12 @@
 
 pub mod audit;
 mod chain;
+mod columns;
 mod data_dir;
 mod encode;
 mod error;
 mod keys;
+mod lanes;
 mod model;
 mod sqlite;
 mod stats;

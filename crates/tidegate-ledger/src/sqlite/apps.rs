@@ -8,34 +8,13 @@ use sqlx::sqlite::SqliteRow;
 use tidegate_core::{AppId, Secret, UnixMs};
 
 use super::error::{OpError, is_unique, reading};
-use super::operation::{Lane, Operation, Tx, require_app};
+use super::operation::{Operation, Tx, require_app};
 use super::rows::{self, get};
+use crate::columns::{auth_value, auth_word};
 use crate::error::LedgerError;
-use crate::keys::{Place, SealingKey};
-use crate::model::{App, LiveSecret, PublishAuth};
-
-fn app_place<'a>(row: &'a [i64; 1], column: &'static str) -> Place<'a> {
-    Place {
-        table: "apps",
-        row,
-        column,
-    }
-}
-
-fn secret_place(row: &[i64; 2]) -> Place<'_> {
-    Place {
-        table: "server_secrets",
-        row,
-        column: "sealed",
-    }
-}
-
-fn auth_word(auth: PublishAuth) -> &'static str {
-    match auth {
-        PublishAuth::None => "none",
-        PublishAuth::Signed => "signed",
-    }
-}
+use crate::keys::{SealingKey, app_place, secret_place};
+use crate::lanes::Lane;
+use crate::model::{App, LiveSecret};
 
 /// [`crate::Ledger::create_app`].
 pub(super) struct CreateApp(pub App);
@@ -263,11 +242,7 @@ fn app_value(row: &SqliteRow, sealing: &SealingKey) -> Result<App, LedgerError> 
         rtmp_app: get(row, 2)?,
         disabled: get(row, 3)?,
         created: UnixMs(get(row, 4)?),
-        publish_auth: match auth.as_str() {
-            "none" => PublishAuth::None,
-            "signed" => PublishAuth::Signed,
-            _ => return Err(rows::corrupt("an App's publish authentication")),
-        },
+        publish_auth: auth_value(&auth)?,
         bind_nonces: get(row, 6)?,
         default_forbid: get::<Option<i64>>(row, 7)?
             .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),

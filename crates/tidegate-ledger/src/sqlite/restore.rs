@@ -16,8 +16,8 @@ use tidegate_core::{Actor, UnixMs};
 use super::connect::{self, beside};
 use super::decide::append_event;
 use super::error::{OpError, opening, reading, writing};
-use super::open::{FILE, key_path, matching_key};
-use super::operation::{Lane, Memory, Operation, Tx, meta_int};
+use super::open::{FILE, matching_key};
+use super::operation::{Memory, Operation, Tx, meta_int};
 use super::rows;
 use super::writer::run;
 use super::{OpenOptions as LedgerOptions, SqliteLedger, backup};
@@ -25,7 +25,8 @@ use crate::audit;
 use crate::chain::{RawActor, RawEvent};
 use crate::data_dir::DataDir;
 use crate::error::LedgerError;
-use crate::keys::{SealingKey, sync_parent};
+use crate::keys::{SealingKey, key_path, sync_parent};
+use crate::lanes::Lane;
 use crate::model::{Head, Verdict};
 
 /// More decisions than any stream can have had since a backup was made.
