@@ -1,4 +1,4 @@
-//! Verification of the hash chain, straight from the ledger file.
+//! Verification of the hash chain, straight from the ledger file or the PostgreSQL server.
 //!
 //! Everything is computed again from the history rows: each row against its link, each link
 //! against the one before, and the standing blocks against what history says. The file is opened
@@ -7,16 +7,20 @@
 //! compare with it.
 
 pub(crate) mod history;
+mod postgres;
 mod replay;
 mod sqlite;
 
 use std::path::Path;
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use crate::chain::{LinkKind, Tip, attempts_digest};
 use crate::error::LedgerError;
 use crate::model::{Head, Verdict};
+use crate::postgres::error as pg;
+use crate::postgres::read::SNAPSHOT;
+use crate::postgres::url::LedgerUrl;
 use crate::sqlite::connect;
 use crate::sqlite::error::reading;
 use crate::sqlite::open::FILE;
@@ -44,6 +48,29 @@ pub async fn head(data_dir: &Path) -> Result<Head, LedgerError> {
     let tip = read_tip(&mut conn).await.map_err(|e| reading(&e));
     let _ = conn.close().await;
     Ok(tip?.head())
+}
+
+/// As [`verify`], for a ledger on a PostgreSQL server.
+pub async fn verify_postgres(
+    url: &LedgerUrl,
+    expected: Option<&Head>,
+) -> Result<Verdict, LedgerError> {
+    let mut conn = look_postgres(url).await?;
+    let begun = conn.begin_with(SNAPSHOT).await;
+    let mut snapshot = begun.map_err(|e| pg::reading(&e))?;
+    verify_history(&mut *snapshot, expected).await
+}
+
+/// As [`head`], for a ledger on a PostgreSQL server.
+pub async fn head_postgres(url: &LedgerUrl) -> Result<Head, LedgerError> {
+    let mut conn = look_postgres(url).await?;
+    let tip = crate::postgres::read_tip(&mut conn).await;
+    Ok(tip.map_err(|e| pg::reading(&e))?.head())
+}
+
+async fn look_postgres(url: &LedgerUrl) -> Result<PgConnection, LedgerError> {
+    let options = url.options().map_err(|e| pg::unavailable("opened", &e))?;
+    crate::postgres::connect::look(&options).await
 }
 
 /// As [`verify`], in one snapshot of an open connection.

@@ -5,6 +5,7 @@
 
 mod apps;
 mod backup;
+mod changes;
 mod checkpoint;
 pub(crate) mod connect;
 mod decide;
@@ -34,8 +35,8 @@ use crate::error::LedgerError;
 use crate::keys::{self, SealingKey};
 use crate::lanes::{self, Queues};
 use crate::model::{
-    App, Attempt, Bound, ClockMark, Head, NonceRecord, NonceUse, RestoreHold, SavedAnswer,
-    StreamStatus, Target,
+    App, Attempt, Bound, Changes, ClockMark, Cursor, Head, NonceRecord, NonceUse, RestoreHold,
+    SavedAnswer, StreamStatus, Target,
 };
 use crate::stats::{Counters, Stats};
 use crate::store::Ledger;
@@ -350,6 +351,20 @@ impl Ledger for SqliteLedger {
         let mut conn = self.readers.get().await?;
         let tip = operation::read_tip(&mut conn).await;
         Ok(tip.map_err(|e| reading(&e))?.head())
+    }
+
+    async fn cursor(&self) -> Result<Cursor, LedgerError> {
+        let mut conn = self.readers.get().await?;
+        changes::cursor(&mut conn).await
+    }
+
+    async fn changes_since(&self, seen: &Cursor) -> Result<Changes, LedgerError> {
+        let mut conn = self.readers.get().await?;
+        changes::since(&mut conn, seen).await
+    }
+
+    async fn changed(&self) {
+        std::future::pending().await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), LedgerError> {

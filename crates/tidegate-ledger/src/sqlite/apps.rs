@@ -52,8 +52,7 @@ impl Operation for CreateApp {
         for (serial, secret) in (1_i64..).zip(app.server_secrets.iter().rev()) {
             insert_secret(tx, app.id, serial, &secret.secret, secret.expires).await?;
         }
-        tx.memory.forget_targets();
-        Ok(())
+        tx.bump_revision().await
     }
 }
 
@@ -176,7 +175,8 @@ impl Operation for RotateSecret {
         .bind(self.earlier_end.0)
         .execute(&mut *tx.conn)
         .await?;
-        insert_secret(tx, self.app, newest + 1, &self.secret, None).await
+        insert_secret(tx, self.app, newest + 1, &self.secret, None).await?;
+        tx.bump_revision().await
     }
 }
 
@@ -202,7 +202,7 @@ impl Operation for SetDisabled {
             .await?;
         match changed.rows_affected() {
             0 => Err(LedgerError::NoSuchApp(self.app.0).into()),
-            _ => Ok(()),
+            _ => tx.bump_revision().await,
         }
     }
 }

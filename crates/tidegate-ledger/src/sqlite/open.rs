@@ -130,7 +130,8 @@ pub(crate) async fn matching_key(
     key_marks(conn).await?.matching(key_file)
 }
 
-async fn key_marks(conn: &mut SqliteConnection) -> Result<KeyMarks, LedgerError> {
+/// The marks of the key that a ledger is sealed with.
+pub(crate) async fn key_marks(conn: &mut SqliteConnection) -> Result<KeyMarks, LedgerError> {
     let id: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'key_id'")
         .fetch_optional(&mut *conn)
         .await

@@ -103,6 +103,18 @@ impl Tx<'_> {
         Ok(targets)
     }
 
+    /// Apps, secrets or targets change with this transaction.
+    pub(crate) async fn bump_revision(&mut self) -> Result<(), OpError> {
+        sqlx::query(
+            "INSERT INTO meta (name, value) VALUES ('revision', 1)
+             ON CONFLICT (name) DO UPDATE SET value = value + 1",
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        self.memory.forget_targets();
+        Ok(())
+    }
+
     /// Appends a link of the chain whose history row is inserted beside it.
     pub(crate) async fn append_link(
         &mut self,

@@ -93,8 +93,8 @@ impl SqliteLedger {
 
 /// A checked copy of a backup beside the ledger. Its files go when it is dropped, unless it was
 /// put in place.
-struct Candidate {
-    path: PathBuf,
+pub(crate) struct Candidate {
+    pub(crate) path: PathBuf,
 }
 
 impl Drop for Candidate {
@@ -110,7 +110,12 @@ fn remove_with_log(path: &Path) {
 }
 
 impl Candidate {
-    async fn prepare(backup: &Path, file: &Path, key_file: &Path) -> Result<Self, LedgerError> {
+    /// Copies a backup beside the ledger `file` and checks it there.
+    pub(crate) async fn prepare(
+        backup: &Path,
+        file: &Path,
+        key_file: &Path,
+    ) -> Result<Self, LedgerError> {
         if !connect::log_is_empty(backup) {
             return Err(LedgerError::Corrupt(format!(
                 "{} has a write-ahead log beside it, so it is a ledger in use and no backup; \
@@ -137,7 +142,12 @@ impl Candidate {
     }
 
     /// Takes over from the ledger in place what must not go back in time, and records the restore.
-    async fn finish(&self, old: &Path, key_file: &Path, at: UnixMs) -> Result<Head, LedgerError> {
+    pub(crate) async fn finish(
+        &self,
+        old: &Path,
+        key_file: &Path,
+        at: UnixMs,
+    ) -> Result<Head, LedgerError> {
         let mut conn = self.connect().await?;
         let sealing = matching_key(&mut conn, key_file).await?;
         let old = readable(old).await;
@@ -302,7 +312,8 @@ async fn mark_restored(
     Ok(())
 }
 
-fn replaced_path(file: &Path, at: UnixMs) -> PathBuf {
+/// Where the ledger that a restore replaces is kept.
+pub(crate) fn replaced_path(file: &Path, at: UnixMs) -> PathBuf {
     let time = at.to_string().replace(['-', ':'], "");
     beside(file, &format!(".replaced-{time}"))
 }
