@@ -10,7 +10,7 @@ use crate::Bench;
 use crate::api::{self, Caller};
 use crate::disk::bare_sync;
 use crate::player::Source;
-use crate::report::{Better, Table, progress};
+use crate::report::{Better, Table, line, progress};
 use crate::rig::Rig;
 use crate::rtmp::{Attempt, ask};
 use crate::stats::Samples;
@@ -37,7 +37,7 @@ struct Times {
     refusal: Samples,
 }
 
-pub(crate) fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     let tidegate = Tidegate::start(&bench.server, &bench.scratch)?;
     let disk_time = Duration::from_secs(if bench.quick { 1 } else { 5 });
     let sync = bare_sync(&tidegate.directory(), disk_time)?;
@@ -62,13 +62,12 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
             rounds: many,
         },
     ];
-    let mut tables = Vec::new();
     for setting in settings {
         progress(&format!("cut: {}", setting.title));
         let times = measure(&tidegate, &setting)?;
-        tables.push(tabulate(&setting, &times, &sync));
+        line(&tabulate(&setting, &times, &sync).to_string());
     }
-    Ok(tables)
+    Ok(())
 }
 
 fn measure(tidegate: &Tidegate, setting: &Setting) -> anyhow::Result<Times> {

@@ -1,10 +1,13 @@
 //! The machine: cores, limits, and what the scratch directory really is.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::stats::float;
 
 /// Where servers run.
 pub(crate) const SERVER_CORE: usize = 0;
@@ -64,6 +67,43 @@ pub(crate) fn describe(scratch: &Path) -> anyhow::Result<String> {
         "{model}, Linux {}, server on core {SERVER_CORE}, load on core {LOAD_CORE}, data on {device} ({kind})",
         kernel.trim()
     ))
+}
+
+/// What the machine and this process with its children had spent at some moment, in seconds.
+pub(crate) struct Spent {
+    all: f64,
+    own: f64,
+    at: Instant,
+}
+
+impl Spent {
+    pub(crate) fn so_far() -> Self {
+        Self {
+            all: machine_seconds(),
+            own: crate::process::own_and_children_seconds(),
+            at: Instant::now(),
+        }
+    }
+
+    /// The part of the machine, 0 to 1, that others have used since. Children count once they
+    /// have been waited for.
+    pub(crate) fn by_others_since(&self) -> f64 {
+        let now = Self::so_far();
+        let others = (now.all - self.all) - (now.own - self.own);
+        let cores = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cores = cores.lines().filter(|l| l.starts_with("processor")).count();
+        let seconds = (now.at - self.at).as_secs_f64() * float(cores.max(1));
+        (others / seconds).clamp(0.0, 1.0)
+    }
+}
+
+/// User, nice and system time of all processors. Interrupts belong to nobody and are left out.
+fn machine_seconds() -> f64 {
+    let stat = read("/proc/stat");
+    let all = stat.lines().next().unwrap_or_default();
+    let ticks = all.split_whitespace().skip(1).take(3);
+    let ticks: f64 = ticks.filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / crate::stats::float64(rustix::param::clock_ticks_per_second())
 }
 
 fn read(path: &str) -> String {

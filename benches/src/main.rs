@@ -136,17 +136,19 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         arguments.parts
     };
     for part in parts {
-        let tables = match part {
+        let before = machine::Spent::so_far();
+        match part {
             Part::Cut => cut::run(&bench)?,
             Part::Decisions => decisions::run(&bench)?,
             Part::Api => queries::run(&bench)?,
             Part::Fanout => fanout::run(&bench)?,
             Part::Memory => memory::run(&bench)?,
-            Part::BlockSet => Vec::new(),
-        };
-        for table in tables {
-            report::line(&table.to_string());
+            Part::BlockSet => {}
         }
+        let others = before.by_others_since() * 100.0;
+        report::line(&format!(
+            "other processes took {others:.0}% of the machine meanwhile; above a few, measure again"
+        ));
     }
     Ok(())
 }

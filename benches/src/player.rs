@@ -132,9 +132,14 @@ impl Player {
         self.worst = Duration::ZERO;
     }
 
-    /// Counts media that is still under way into the worst.
-    pub(crate) fn note_pending(&mut self, curve: &Curve, now: Instant) {
-        self.note_delay(self.received, curve, now);
+    /// How long ago the first byte that has not come was sent; zero when all has come. None
+    /// before it has found its place in the stream.
+    pub(crate) fn lag(&mut self, curve: &Curve, now: Instant) -> Option<Duration> {
+        let anchor = self.anchor?;
+        let position = (anchor.position + self.received).saturating_sub(anchor.received);
+        let lag = curve.age(position, now).unwrap_or_default();
+        self.worst = self.worst.max(lag);
+        Some(lag)
     }
 
     /// Takes what the socket holds. Gives the bytes read.

@@ -108,14 +108,24 @@ pub(crate) fn own_cpu_seconds() -> f64 {
     cpu_seconds_of(std::process::id())
 }
 
+/// The same, with what children that have been waited for used.
+pub(crate) fn own_and_children_seconds() -> f64 {
+    cpu_fields(std::process::id(), 4)
+}
+
 fn cpu_seconds_of(pid: u32) -> f64 {
+    cpu_fields(pid, 2)
+}
+
+/// The first of user, system, children's user and children's system time.
+fn cpu_fields(pid: u32, count: usize) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name may hold spaces and brackets; what follows its last bracket may not.
     let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     let ticks: f64 = after_name
         .split(' ')
         .skip(11)
-        .take(2)
+        .take(count)
         .filter_map(|field| field.parse::<f64>().ok())
         .sum();
     ticks / crate::stats::float64(rustix::param::clock_ticks_per_second())

@@ -73,26 +73,49 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["", "measured", "bar", "ratio", ""];
-        let cells: Vec<[&str; 5]> = std::iter::once(head)
-            .chain(self.rows.iter().map(|row| {
-                [
-                    row.what.as_str(),
-                    row.measured.as_str(),
-                    row.bar.as_str(),
-                    row.ratio.as_str(),
-                    row.verdict,
-                ]
-            }))
-            .collect();
-        let widths = cells.iter().fold([0usize; 5], |mut widths, row| {
+        let mut grid = Grid::new(&self.title, ["", "measured", "bar", "ratio", ""]);
+        for row in &self.rows {
+            grid.row([
+                row.what.clone(),
+                row.measured.clone(),
+                row.bar.clone(),
+                row.ratio.clone(),
+                row.verdict.to_owned(),
+            ]);
+        }
+        grid.fmt(f)
+    }
+}
+
+/// Any rows under any heads.
+pub(crate) struct Grid<const N: usize> {
+    title: String,
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Grid<N> {
+    pub(crate) fn new(title: &str, head: [&str; N]) -> Self {
+        Self {
+            title: title.to_owned(),
+            rows: vec![head.map(str::to_owned)],
+        }
+    }
+
+    pub(crate) fn row(&mut self, cells: [String; N]) {
+        self.rows.push(cells);
+    }
+}
+
+impl<const N: usize> fmt::Display for Grid<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths = self.rows.iter().fold([0usize; N], |mut widths, row| {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
             widths
         });
         writeln!(f, "\n## {}\n", self.title)?;
-        for (at, row) in cells.iter().enumerate() {
+        for (at, row) in self.rows.iter().enumerate() {
             write!(f, "|")?;
             for (cell, width) in row.iter().zip(widths) {
                 write!(f, " {cell:width$} |")?;

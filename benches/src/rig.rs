@@ -13,11 +13,14 @@ use crate::process::own_cpu_seconds;
 use crate::publisher::Publisher;
 use crate::report;
 use crate::rtmp::Target;
-use crate::stats::{Samples, float, float64};
+use crate::stats::{Lags, Samples, float, float64};
 use crate::verify::Findings;
 
 const PUBLISHER: u64 = u64::MAX;
 const CALL: u64 = u64::MAX - 1;
+
+/// How often the lag of all players is looked at in a window.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Most bytes thrown away at once.
 const ROOM: usize = 1 << 20;
@@ -50,7 +53,9 @@ pub(crate) struct Window {
     pub(crate) seconds: f64,
     /// Bytes that all players took.
     pub(crate) bytes: f64,
-    /// Each player's worst delay.
+    /// The lag of all players, looked at every so often.
+    pub(crate) lag: Lags,
+    /// Each player's longest delay of any byte.
     pub(crate) worst: Samples,
     /// How busy this thread was, 0 to 1.
     pub(crate) busy: f64,
@@ -177,14 +182,19 @@ impl Rig {
             player.reset();
         }
         let (from, received, cpu) = (Instant::now(), self.received, own_cpu_seconds());
-        self.run_for(time)?;
-        let now = Instant::now();
-        if let Some(publisher) = &self.publisher {
-            for player in &mut self.players {
-                player.note_pending(&publisher.curve, now);
+        let mut lag = Lags::default();
+        while from.elapsed() < time {
+            self.run_for(LOOK_EVERY)?;
+            let now = Instant::now();
+            if let Some(publisher) = &self.publisher {
+                for player in self.players.iter_mut().filter(|p| !p.is_over()) {
+                    if let Some(time) = player.lag(&publisher.curve, now) {
+                        lag.note(time);
+                    }
+                }
             }
         }
-        let seconds = (now - from).as_secs_f64();
+        let seconds = from.elapsed().as_secs_f64();
         let mut worst = Samples::default();
         let mut lost = 0;
         for player in &self.players {
@@ -199,6 +209,7 @@ impl Rig {
             lost,
             seconds,
             bytes: float64(self.received - received),
+            lag,
             worst,
             busy: (own_cpu_seconds() - cpu) / seconds,
         })

@@ -41,6 +41,40 @@ impl Samples {
     }
 }
 
+/// Millions of samples of a lag, to the millisecond.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Lags {
+    /// How many samples lasted so many milliseconds.
+    counts: Vec<u64>,
+}
+
+impl Lags {
+    pub(crate) fn note(&mut self, lag: Duration) {
+        let ms = usize::try_from(lag.as_millis()).unwrap_or(usize::MAX);
+        let ms = ms.min(60_000);
+        if self.counts.len() <= ms {
+            self.counts.resize(ms + 1, 0);
+        }
+        if let Some(count) = self.counts.get_mut(ms) {
+            *count += 1;
+        }
+    }
+
+    /// As [`Samples::quantile`], rounded up to whole milliseconds.
+    pub(crate) fn quantile(&self, part: f64) -> f64 {
+        let all: u64 = self.counts.iter().sum();
+        let rank = (part * float64(all)).ceil().max(1.0);
+        let mut below = 0;
+        for (count, ms) in self.counts.iter().zip(1u32..) {
+            below += count;
+            if float64(below) >= rank {
+                return f64::from(ms);
+            }
+        }
+        f64::NAN
+    }
+}
+
 /// Milliseconds with their fraction.
 pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
@@ -78,5 +112,15 @@ mod tests {
         assert_eq!(samples.p99(), 99.0);
         assert_eq!(samples.quantile(1.0), 100.0);
         assert!(Samples::default().p50().is_nan());
+    }
+
+    #[test]
+    fn lags_are_counted_to_the_millisecond() {
+        let mut lags = Lags::default();
+        for us in (500..100_000).step_by(1000) {
+            lags.note(Duration::from_micros(us));
+        }
+        assert_eq!((lags.quantile(0.5), lags.quantile(0.99)), (50.0, 99.0));
+        assert!(Lags::default().quantile(0.5).is_nan());
     }
 }

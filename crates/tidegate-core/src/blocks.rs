@@ -136,6 +136,17 @@ impl BlockSet {
         !inner.has(key) && emptied
     }
 
+    /// Another server recorded decision `generation`, after which the stream is open. A forbid that
+    /// is under way here, or could not be recorded here, stays: which of the two came last is not
+    /// known.
+    pub fn opened_elsewhere(&self, key: &StreamKey, generation: Generation) {
+        let mut inner = self.inner.write();
+        inner.open(key, generation);
+        if let Some(entry) = inner.unsettled.get_mut(key) {
+            entry.newest = entry.newest.max(generation);
+        }
+    }
+
     /// Ends of unrecorded forbids that have passed are dropped. Returns the streams that opened.
     pub fn lapse_unrecorded(&self, now: UnixMs) -> Vec<StreamKey> {
         let mut inner = self.inner.write();
@@ -234,6 +245,11 @@ impl BlockSet {
             .iter()
             .map(|(stream, block)| (block.since, stream, block))
             .collect();
+        // A huge App must not hold the lock for a full sort to show its first rows.
+        if limit > 0 && limit < order.len() {
+            order.select_nth_unstable_by_key(limit, |(since, stream, _)| (*since, *stream));
+            order.truncate(limit);
+        }
         order.sort_unstable_by_key(|(since, stream, _)| (*since, *stream));
         let listed = order
             .into_iter()

@@ -4,8 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::ids::{Generation, RequestId, StreamKey};
 use crate::time::UnixMs;
 
@@ -144,16 +142,6 @@ impl Outcome {
             Self::Opened { .. } => None,
         }
     }
-}
-
-/// The summary of a decision that history keeps.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DecisionKind {
-    /// Forbidden until an instant or until lifted.
-    Forbid,
-    /// Resumed by request.
-    Resume,
 }
 
 /// Decides `ask` over the block that stands, as decision number `generation` of its stream.

@@ -178,6 +178,17 @@ impl Engine {
         Ok(secret)
     }
 
+    /// Makes and returns a new publish key. Publish URLs signed with the earlier one stay good until
+    /// the next rotation, or end at once; who publishes already goes on.
+    pub async fn rotate_publish_key(&self, id: AppId, end_now: bool) -> Result<Secret, AppError> {
+        self.known(id)?;
+        let key = random_secret()?;
+        self.ledger().rotate_publish_key(id, &key, !end_now).await?;
+        tracing::info!(app_id = id.0, end_now, "publish key rotated");
+        self.reload_apps().await?;
+        Ok(key)
+    }
+
     /// Disables an App, cutting what it has on the air, or enables it again.
     pub async fn set_disabled(&self, id: AppId, disabled: bool) -> Result<(), AppError> {
         let entry = self.known(id)?;

@@ -230,10 +230,14 @@ impl Engine {
             AskKind::Forbid(_) => self.stats().forbids.bump(),
             AskKind::Resume => self.stats().resumes.bump(),
         }
-        let until = decided.outcome.block().map(|block| block.until.to_string());
+        let until = match decided.outcome.block().map(|block| block.until) {
+            Some(Until::At(at)) => at.to_string(),
+            Some(Until::Lifted) => "lifted".to_owned(),
+            None => "-".to_owned(),
+        };
         tracing::info!(app_id = ask.key.app.0, stream = %ask.key.stream, verb = ask.kind.word(),
             generation = decided.generation.0, request_id = %ask.request_id,
-            until = until.as_deref().unwrap_or("-"), origin = %origin.words, "decided");
+            until, origin = %origin.words, "decided");
         let results = decided
             .placements
             .iter()

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{FOREVER, Rig, make_app};
-use tidegate_core::{AskKind, Generation, UnixMs};
+use tidegate_core::publish_auth::{self, Recipe};
+use tidegate_core::{AppId, AskKind, Generation, Secret, UnixMs};
 use tidegate_engine::{AppError, Claim, Reply, ResultWord};
 use tidegate_ledger::NonceUse;
 use tidegate_origin::{Gate, Refusal};
@@ -241,6 +242,41 @@ async fn a_rotated_out_secret_lives_on_for_a_day_unless_ended_at_once() {
         .await
         .expect("rotate");
     assert_eq!(live(&rig, rig.engine.now()), 1);
+}
+
+#[tokio::test]
+async fn a_rotated_out_publish_key_opens_until_the_next_rotation_or_ends_at_once() {
+    let rig = Rig::start().await;
+    let app = rig
+        .engine
+        .plan_app(tidegate_engine::NewApp {
+            name: "signed".into(),
+            rtmp_app: Some("signed".into()),
+            publish_auth: tidegate_ledger::PublishAuth::Signed,
+            bind_nonces: true,
+            default_forbid: None,
+        })
+        .expect("plan");
+    rig.engine.create_app(&app).await.expect("create");
+    let end = rig.engine.now().seconds() + 3600;
+    let opens = |key: &Secret| {
+        let query = publish_auth::sign(Recipe::Tencent, key, "signed", "cam", end);
+        let named = tidegate_core::name::canonical("signed", &format!("cam?{query}"));
+        let peer = "127.0.0.1:9".parse().expect("address");
+        rig.engine
+            .admit_publish(&named.expect("name"), peer)
+            .is_ok()
+    };
+    let rotate = |end_now| rig.engine.rotate_publish_key(app.id, end_now);
+    assert!(opens(&app.publish_key));
+    let second = rotate(false).await.expect("rotate");
+    assert!(opens(&app.publish_key) && opens(&second));
+    let third = rotate(false).await.expect("rotate");
+    assert!(!opens(&app.publish_key) && opens(&second) && opens(&third));
+    let fourth = rotate(true).await.expect("rotate");
+    assert!(!opens(&third) && opens(&fourth));
+    let unknown = rig.engine.rotate_publish_key(AppId(9), false).await;
+    assert!(matches!(unknown, Err(AppError::Unknown(AppId(9)))));
 }
 
 #[tokio::test]

@@ -177,7 +177,7 @@ pub struct Decided {
     pub generation: Generation,
     /// What it did.
     pub outcome: Outcome,
-    /// The App's targets that it now has to reach, with their state after the commit. The origin
+    /// The App's targets that it has to reach, with their state after the commit. The origin
     /// is accepted by the commit itself: it has no other memory than this ledger.
     pub placements: Vec<Placement>,
 }

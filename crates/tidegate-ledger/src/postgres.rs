@@ -286,6 +286,21 @@ impl Ledger for PostgresLedger {
         .await
     }
 
+    async fn rotate_publish_key(
+        &self,
+        app: AppId,
+        key: &Secret,
+        keep_earlier: bool,
+    ) -> Result<(), LedgerError> {
+        let key = key.clone();
+        self.write(apps::RotatePublishKey {
+            app,
+            key,
+            keep_earlier,
+        })
+        .await
+    }
+
     async fn set_disabled(&self, app: AppId, disabled: bool) -> Result<(), LedgerError> {
         self.write(apps::SetDisabled { app, disabled }).await
     }
@@ -413,7 +428,7 @@ impl Ledger for PostgresLedger {
 
     async fn head(&self) -> Result<Head, LedgerError> {
         let mut conn = self.reader().await?;
-        let tip = operation::read_tip(&mut conn).await;
+        let tip = read_tip(&mut conn).await;
         Ok(tip.map_err(|e| reading(&e))?.head())
     }
 

@@ -227,6 +227,21 @@ impl Ledger for SqliteLedger {
         .await
     }
 
+    async fn rotate_publish_key(
+        &self,
+        app: AppId,
+        key: &Secret,
+        keep_earlier: bool,
+    ) -> Result<(), LedgerError> {
+        let key = key.clone();
+        self.write(apps::RotatePublishKey {
+            app,
+            key,
+            keep_earlier,
+        })
+        .await
+    }
+
     async fn set_disabled(&self, app: AppId, disabled: bool) -> Result<(), LedgerError> {
         self.write(apps::SetDisabled { app, disabled }).await
     }

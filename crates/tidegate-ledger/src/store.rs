@@ -35,6 +35,15 @@ pub trait Ledger: Send + Sync + 'static {
         earlier_end: UnixMs,
     ) -> Result<(), LedgerError>;
 
+    /// Makes `key` the publish key. The earlier one becomes the backup key, which publish URLs may
+    /// be signed with too, if it is to be kept; the earlier backup key ends either way.
+    async fn rotate_publish_key(
+        &self,
+        app: AppId,
+        key: &Secret,
+        keep_earlier: bool,
+    ) -> Result<(), LedgerError>;
+
     /// Disables an App or enables it again.
     async fn set_disabled(&self, app: AppId, disabled: bool) -> Result<(), LedgerError>;
 

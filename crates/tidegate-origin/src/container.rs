@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidegate_media::flv::{self, TagKind};
-use tidegate_media::rtmp::chunk_write::{CHUNK_SIZE, Header, put_message};
+use tidegate_media::rtmp::chunk_write::put_media;
 
 use crate::frame::{Frame, Headers};
 
@@ -62,19 +62,7 @@ impl Container {
 
     fn put(self, out: &mut Vec<u8>, kind: TagKind, timestamp: u32, payload: &[u8]) {
         match self {
-            Self::Rtmp { msid } => {
-                let header = Header {
-                    csid: match kind {
-                        TagKind::Audio => 4,
-                        TagKind::Script => 5,
-                        TagKind::Video => 6,
-                    },
-                    type_id: kind.type_id(),
-                    msid,
-                    timestamp,
-                };
-                put_message(out, header, payload, CHUNK_SIZE);
-            }
+            Self::Rtmp { msid } => put_media(out, kind, msid, timestamp, payload),
             _ => flv::put_tag(out, kind, timestamp, payload),
         }
     }

@@ -32,7 +32,7 @@ pub(crate) use self::codes::Code;
 use self::params::{Common, Params};
 pub(crate) use self::rates::Rates;
 use self::refusal::Refusal;
-use crate::body::{self, ReadError, Reply};
+use crate::body::{self, Held, ReadError, Reply};
 use crate::state::{Attached, OriginHost, Shared};
 
 /// Longest query.
@@ -141,7 +141,7 @@ impl Executing<'_> {
         };
         let body = match head.method {
             Method::POST => self.read(body).await?,
-            _ => bytes::Bytes::new(),
+            _ => Held::default(),
         };
         let params = Params::gather(self.query, &body);
         let call = Call {
@@ -233,7 +233,7 @@ impl Executing<'_> {
         ))
     }
 
-    async fn read(&self, body: Incoming) -> Result<bytes::Bytes, Transport> {
+    async fn read(&self, body: Incoming) -> Result<Held, Transport> {
         let wait = self.shared.options.limits.body_read;
         body::read(body, MAX_BODY, wait)
             .await
@@ -303,7 +303,7 @@ fn refuse_transport(
     peer: SocketAddr,
 ) -> Response<Reply> {
     let id = attached.engine.request_id();
-    tracing::info!(target: "tidegate::api", status = status.as_u16(), request_id = id.0, %peer,
+    tracing::info!(target: "tidegate::api", status = status.as_u16(), request_id = %id, %peer,
         "refused: {words}");
     let code = Code::Parameter.number();
     let json = answer::compose(code, words, &id.to_string(), b"null");
@@ -342,6 +342,6 @@ impl Line {
         };
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         tracing::info!(target: "tidegate::api", action, app_id = self.app,
-            code = answer.code.number(), request_id = id.0, peer = %self.peer, us, "call");
+            code = answer.code.number(), request_id = %id, peer = %self.peer, us, "call");
     }
 }

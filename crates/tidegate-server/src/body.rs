@@ -1,5 +1,6 @@
 //! Request bodies with bounds, and response bodies without boxing on the hot path.
 
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A response body.
 pub(crate) enum Reply {
@@ -68,24 +70,52 @@ pub(crate) enum ReadError {
     Broken,
 }
 
+/// Bodies longer than [`SMALL`] that are held at once, over all connections. What is to be decided
+/// fits a small one by far, so callers that send large ones wait for each other and for nobody else.
+pub(crate) static LARGE: Semaphore = Semaphore::const_new(16);
+
+/// Longest body that is read without waiting for a place among the large ones.
+const SMALL: usize = 16 * 1024;
+
+/// A body, and its place among the large ones for as long as it is held.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    bytes: Vec<u8>,
+    place: Option<SemaphorePermit<'static>>,
+}
+
+impl Deref for Held {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads a body of at most `max` bytes within `wait`.
 pub(crate) async fn read(
     mut body: Incoming,
     max: usize,
     wait: Duration,
-) -> Result<Bytes, ReadError> {
+) -> Result<Held, ReadError> {
     let read = async {
-        let mut whole = Vec::new();
+        let mut whole = Held::default();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| ReadError::Broken)?;
             if let Ok(data) = frame.into_data() {
-                if whole.len() + data.len() > max {
+                let length = whole.bytes.len() + data.len();
+                if length > max {
                     return Err(ReadError::TooLarge);
                 }
-                whole.extend_from_slice(&data);
+                if length > SMALL && whole.place.is_none() {
+                    whole.place = LARGE.acquire().await.ok();
+                    // Growing by doubling would hold up to twice the body.
+                    whole.bytes.reserve_exact(max - whole.bytes.len());
+                }
+                whole.bytes.extend_from_slice(&data);
             }
         }
-        Ok(Bytes::from(whole))
+        Ok(whole)
     };
     let outcome = tokio::time::timeout(wait, read).await;
     let outcome = outcome.unwrap_or(Err(ReadError::Slow));

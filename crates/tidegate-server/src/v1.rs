@@ -14,7 +14,7 @@ mod urls;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -63,6 +63,10 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Router {
         .route("/apps", get(apps::list).post(apps::create))
         .route("/apps/{id}", get(apps::show))
         .route("/apps/{id}/rotate-secret", post(apps::rotate_secret))
+        .route(
+            "/apps/{id}/rotate-publish-key",
+            post(apps::rotate_publish_key),
+        )
         .route("/apps/{id}/disable", post(apps::disable))
         .route("/apps/{id}/enable", post(apps::enable))
         .route("/apps/{id}/targets", get(apps::targets))
@@ -94,8 +98,8 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Router {
     Router::new().nest("/v1", calls).fallback(no_such_call)
 }
 
-async fn no_such_call(request: Request) -> ApiError {
-    let path = tidegate_core::text::printable(request.uri().path(), 120);
+async fn no_such_call(OriginalUri(uri): OriginalUri) -> ApiError {
+    let path = tidegate_core::text::printable(uri.path(), 120);
     ApiError::not_found(format!("there is nothing at {path}"))
 }
 

@@ -193,6 +193,20 @@ fn a_rotated_secret_leaves_the_earlier_one_a_day_unless_ended_now() {
 }
 
 #[test]
+fn a_rotated_publish_key_is_another_one_each_time() {
+    let server = Server::start();
+    let url = || server.json(&["publish-url", "cam"])["url"].clone();
+    let first = url();
+    let rotated = server.json(&["app", "rotate-publish-key"]);
+    has_fields(&rotated, &["app_id", "publish_key", "earlier_kept"]);
+    assert_eq!(rotated["earlier_kept"], true);
+    assert_ne!(url(), first);
+    let again = server.json(&["app", "rotate-publish-key", "--now"]);
+    assert_eq!(again["earlier_kept"], false);
+    assert_ne!(again["publish_key"], rotated["publish_key"]);
+}
+
+#[test]
 fn a_disabled_app_authenticates_nobody_until_it_is_enabled() {
     let server = Server::start();
     let (app, secret) = server.first_app();

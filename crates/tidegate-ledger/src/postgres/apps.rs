@@ -177,6 +177,47 @@ impl Operation for RotateSecret {
     }
 }
 
+/// [`crate::Ledger::rotate_publish_key`].
+pub(super) struct RotatePublishKey {
+    pub app: AppId,
+    pub key: Secret,
+    pub keep_earlier: bool,
+}
+
+#[async_trait]
+impl Operation for RotatePublishKey {
+    type Out = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(), OpError> {
+        let earlier: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT publish_key FROM apps WHERE id = $1")
+                .bind(i64::from(self.app.0))
+                .fetch_optional(&mut *tx.conn)
+                .await?;
+        let Some(earlier) = earlier else {
+            return Err(LedgerError::NoSuchApp(self.app.0).into());
+        };
+        let row = [i64::from(self.app.0)];
+        // A sealed value opens only in its own column, so the earlier key cannot just be copied.
+        let backup = if self.keep_earlier {
+            let key = tx.sealing.open(app_place(&row, "publish_key"), &earlier)?;
+            let place = app_place(&row, "publish_key_backup");
+            Some(tx.sealing.seal(place, key.expose())?)
+        } else {
+            None
+        };
+        let place = app_place(&row, "publish_key");
+        let key = tx.sealing.seal(place, self.key.expose())?;
+        sqlx::query("UPDATE apps SET publish_key = $2, publish_key_backup = $3 WHERE id = $1")
+            .bind(i64::from(self.app.0))
+            .bind(key)
+            .bind(backup)
+            .execute(&mut *tx.conn)
+            .await?;
+        tx.bump_revision().await
+    }
+}
+
 /// [`crate::Ledger::set_disabled`].
 pub(super) struct SetDisabled {
     pub app: AppId,

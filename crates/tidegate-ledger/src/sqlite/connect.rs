@@ -109,6 +109,64 @@ pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
+/// Length of a SQLite file's header.
+pub(crate) const HEADER: usize = 100;
+
+/// Whether a file begins as a ledger does: SQLite's magic, and our id at byte 68.
+pub(crate) fn is_header_of_ledger(head: &[u8]) -> bool {
+    head.starts_with(b"SQLite format 3\0")
+        && head.get(68..72) == Some(&APPLICATION_ID.to_be_bytes()[..])
+}
+
+/// Refuses views: no ledger has one, and reading one runs whatever it says.
+pub(crate) async fn refuse_views(conn: &mut SqliteConnection) -> Result<(), String> {
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'view' LIMIT 1";
+    let view: Option<String> = sqlx::query_scalar(sql)
+        .fetch_optional(conn)
+        .await
+        .map_err(|e| e.to_string())?;
+    view.map_or(Ok(()), |name| Err(strange("view", &name)))
+}
+
+/// Refuses a ledger whose tables, indexes or triggers are not those that the migrations make: a
+/// trigger put into a backup would go on working in the ledger restored from it.
+pub(crate) async fn refuse_foreign_schema(conn: &mut SqliteConnection) -> Result<(), String> {
+    let mut fresh = SqliteConnectOptions::new()
+        .in_memory(true)
+        .connect()
+        .await
+        .map_err(|e| e.to_string())?;
+    migrate(&mut fresh).await.map_err(|e| e.to_string())?;
+    let (wanted, found) = (schema(&mut fresh).await, schema(conn).await);
+    let (wanted, found) = (
+        wanted.map_err(|e| e.to_string())?,
+        found.map_err(|e| e.to_string())?,
+    );
+    let odd = found.iter().find(|object| !wanted.contains(object));
+    let missing = wanted.iter().find(|object| !found.contains(object));
+    match (odd, missing) {
+        (Some((kind, name, _)), _) => Err(strange(kind, name)),
+        (None, Some((kind, name, _))) => Err(format!("the {kind} {name} is missing")),
+        (None, None) => Ok(()),
+    }
+}
+
+fn strange(kind: &str, name: &str) -> String {
+    let name = tidegate_core::text::printable(name, 64);
+    format!("it has a {kind} {name} that tidegate did not make")
+}
+
+/// Kind, name and words of everything in the schema but what SQLite makes for itself. The words of
+/// the table of migrations are left out: they are the library's.
+async fn schema(conn: &mut SqliteConnection) -> Result<Vec<(String, String, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT type, name, iif(name = '_sqlx_migrations', '', coalesce(sql, ''))
+         FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'",
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Refuses a SQLite file that is something else.
 pub(crate) async fn check_is_ledger(
     conn: &mut SqliteConnection,

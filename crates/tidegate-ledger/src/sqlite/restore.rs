@@ -5,7 +5,7 @@
 //! were used, because vendors may have seen numbers that the backup does not know.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -127,7 +127,15 @@ impl Candidate {
             path: beside(file, ".restoring"),
         };
         remove_with_log(&candidate.path);
-        copy_private(backup, &candidate.path).map_err(|error| io_error("read", backup, &error))?;
+        let (from, to) = (backup.to_owned(), candidate.path.clone());
+        let copied = tokio::task::spawn_blocking(move || copy_private(&from, &to)).await;
+        let copied = copied.unwrap_or_else(|error| Err(io::Error::other(error)));
+        if !copied.map_err(|error| io_error("read", backup, &error))? {
+            return Err(LedgerError::Corrupt(format!(
+                "{} is not a tidegate ledger; name a file that tidegate ledger backup wrote",
+                backup.display()
+            )));
+        }
         let mut conn = candidate.connect().await?;
         let checked = check(&mut conn, backup, key_file).await;
         let _ = conn.close().await;
@@ -187,8 +195,11 @@ async fn check(
     let unfit = |why: String| {
         LedgerError::Corrupt(format!("{} cannot be restored: {why}", backup.display()))
     };
+    // Before anything else is read or written: a view or a trigger would take part in it.
     connect::check_is_ledger(conn, backup).await?;
+    connect::refuse_views(conn).await.map_err(unfit)?;
     connect::migrate(conn).await?;
+    connect::refuse_foreign_schema(conn).await.map_err(unfit)?;
     let sound: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
         .fetch_one(&mut *conn)
         .await
@@ -203,15 +214,29 @@ async fn check(
     }
 }
 
-fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+/// False, and no copy, if it is no ledger by its first bytes. A pipe or a device is an error: the
+/// one may never give a byte, the other never an end.
+fn copy_private(from: &Path, to: &Path) -> io::Result<bool> {
+    if !fs::metadata(from)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
     let mut source = File::open(from)?;
+    let mut head = Vec::with_capacity(connect::HEADER);
+    (&mut source)
+        .take(connect::HEADER as u64)
+        .read_to_end(&mut head)?;
+    if !connect::is_header_of_ledger(&head) {
+        return Ok(false);
+    }
+    source.rewind()?;
     let mut copy = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(to)?;
     io::copy(&mut source, &mut copy)?;
-    copy.sync_all()
+    copy.sync_all()?;
+    Ok(true)
 }
 
 async fn attach(conn: &mut SqliteConnection, file: &Path) -> Result<(), OpError> {
@@ -315,7 +340,14 @@ async fn mark_restored(
 /// Where the ledger that a restore replaces is kept.
 pub(crate) fn replaced_path(file: &Path, at: UnixMs) -> PathBuf {
     let time = at.to_string().replace(['-', ':'], "");
-    beside(file, &format!(".replaced-{time}"))
+    let mut path = beside(file, &format!(".replaced-{time}"));
+    // The time has whole seconds, and a second restore may come within one.
+    let mut n = 2;
+    while path.exists() {
+        path = beside(file, &format!(".replaced-{time}-{n}"));
+        n += 1;
+    }
+    path
 }
 
 /// Keeps the old ledger under another name and puts the new one in its place, so that a crash at

@@ -134,6 +134,32 @@ pub(crate) async fn rotation_at_once_ends_every_earlier_secret(ledger: &impl Led
     assert_eq!(live_secrets(ledger, NOW).await, ["second"]);
 }
 
+pub(crate) async fn a_rotated_publish_key_leaves_the_earlier_one_as_backup_if_kept(
+    ledger: &impl Ledger,
+) {
+    ledger.create_app(&app(1)).await.expect("created");
+    let first = app(1).publish_key.expose().to_owned();
+    let rotations = [
+        ("second", true, Some(first.as_str())),
+        ("third", true, Some("second")),
+        ("fourth", false, None),
+    ];
+    for (key, keep, backup) in rotations {
+        ledger
+            .rotate_publish_key(AppId(1), &Secret::new(key.into()), keep)
+            .await
+            .expect("rotated");
+        let apps = ledger.apps(NOW).await.expect("read");
+        assert_eq!(apps[0].publish_key.expose(), key);
+        let kept = apps[0].publish_key_backup.as_ref().map(Secret::expose);
+        assert_eq!(kept, backup);
+    }
+    let nobody = ledger
+        .rotate_publish_key(AppId(9), &Secret::new("x".into()), true)
+        .await;
+    assert!(matches!(nobody, Err(LedgerError::NoSuchApp(9))));
+}
+
 pub(crate) async fn disabling_an_unknown_app_says_so(ledger: &impl Ledger) {
     ledger.create_app(&app(1)).await.expect("created");
     ledger.set_disabled(AppId(1), true).await.expect("disabled");

@@ -47,6 +47,7 @@ macro_rules! every_case {
                 taken_ids_and_rtmp_names_are_conflicts,
                 rotation_keeps_one_earlier_secret_until_its_end,
                 rotation_at_once_ends_every_earlier_secret,
+                a_rotated_publish_key_leaves_the_earlier_one_as_backup_if_kept,
                 disabling_an_unknown_app_says_so,
                 the_admin_token_is_replaced,
                 a_forbid_blocks_and_is_remembered,

@@ -12,7 +12,7 @@ mod batching;
 mod crash;
 mod disk;
 #[path = "../contract/fixture.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the contract suite uses the rest of it")]
 mod fixture;
 mod keys;
 mod restore;

@@ -161,3 +161,68 @@ async fn what_is_no_whole_backup_of_this_ledger_changes_nothing() {
     let rotated = ledger.rotate_secret(app, &secret, NOW, LATER).await;
     rotated.expect("written");
 }
+
+#[tokio::test]
+async fn a_backup_with_a_schema_of_its_own_is_refused() {
+    let (dir, ledger, backup) = backed_up().await;
+    let options = OpenOptions::new(dir.path().join("data"));
+    let hostile = tempfile::tempdir().expect("temp dir");
+    let file = hostile.path().join("ledger.db");
+    let refused = [
+        (
+            "CREATE TRIGGER later AFTER INSERT ON events BEGIN DELETE FROM blocks; END",
+            "trigger later",
+        ),
+        ("CREATE TABLE \"x\u{1b}[2J\" (y)", "table x\\u{1b}[2J"),
+        ("CREATE INDEX i ON blocks (app_id)", "index i"),
+        ("CREATE VIEW v AS SELECT 1", "view v"),
+        (
+            "ALTER TABLE meta RENAME TO kept; CREATE VIEW meta AS
+             WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+             SELECT kept.* FROM kept, n",
+            "view meta",
+        ),
+        (
+            "DROP TRIGGER chain_keeps_rows",
+            "chain_keeps_rows is missing",
+        ),
+    ];
+    for (sql, word) in refused {
+        fs::copy(&backup, &file).expect("copied");
+        crate::audit::tamper(hostile.path(), sql).await;
+        let error = ledger.restore(&file, None, LATER).await;
+        let error = error.expect_err(sql).to_string();
+        assert!(error.contains(word), "{sql}: {error}");
+    }
+    ledger.close().await;
+    drop(ledger);
+    for (sql, word) in refused {
+        fs::copy(&backup, &file).expect("copied");
+        crate::audit::tamper(hostile.path(), sql).await;
+        let error = restore(&options, &file, LATER).await;
+        let error = error.expect_err(sql).to_string();
+        assert!(error.contains(word), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    let (dir, ledger, _backup) = backed_up().await;
+    let pipe = dir.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("made");
+    for bad in [pipe.as_path(), "/dev/zero".as_ref(), dir.path()] {
+        let error = ledger.restore(bad, None, LATER).await;
+        let error = error.expect_err("refused").to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn two_restores_in_one_second_keep_both_ledgers() {
+    let (_dir, ledger, backup) = backed_up().await;
+    let first = ledger.restore(&backup, None, LATER).await.expect("once");
+    let second = ledger.restore(&backup, None, LATER).await.expect("again");
+    assert_ne!(first.replaced, second.replaced);
+    assert!(first.replaced.expect("kept").exists() && second.replaced.expect("kept").exists());
+}

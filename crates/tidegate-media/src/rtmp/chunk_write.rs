@@ -1,21 +1,13 @@
 //! Serialising messages into chunks, so that one media message is cut up once and written
 //! verbatim to every player.
 
-use bytes::Bytes;
-
 use crate::flv::TagKind;
 
-/// The chunk size that both our sessions announce and that [`media`] cuts by.
+/// The chunk size that both sessions announce and that [`put_media`] cuts by.
 pub const CHUNK_SIZE: usize = 65_536;
-
-/// The message stream that [`media`] writes.
-pub const MEDIA_MSID: u32 = 1;
 
 /// Longest message, as the length field has 24 bits.
 pub const MAX_MESSAGE: usize = 0xff_ffff;
-
-/// Where the message stream id stands in what [`media`] makes.
-const MSID_OFFSET: usize = 8;
 
 const EXTENDED: u32 = 0xff_ffff;
 
@@ -71,38 +63,17 @@ fn put_basic_header(out: &mut Vec<u8>, fmt: u8, csid: u32) {
     }
 }
 
-/// The chunk stream that media of a kind goes out on.
-pub(super) fn media_csid(kind: TagKind) -> u32 {
-    match kind {
-        TagKind::Audio => 4,
-        TagKind::Script => 5,
-        TagKind::Video => 6,
-    }
-}
-
-/// One media message for message stream [`MEDIA_MSID`], cut by [`CHUNK_SIZE`]: the bytes that
-/// every RTMP player is sent.
-pub fn media(kind: TagKind, timestamp: u32, payload: &[u8]) -> Bytes {
-    let mut out = Vec::new();
+/// Appends one media message, on the chunk stream of its kind and cut by [`CHUNK_SIZE`].
+pub fn put_media(out: &mut Vec<u8>, kind: TagKind, msid: u32, timestamp: u32, payload: &[u8]) {
     let header = Header {
-        csid: media_csid(kind),
+        csid: match kind {
+            TagKind::Audio => 4,
+            TagKind::Script => 5,
+            TagKind::Video => 6,
+        },
         type_id: kind.type_id(),
-        msid: MEDIA_MSID,
+        msid,
         timestamp,
     };
-    put_message(&mut out, header, payload, CHUNK_SIZE);
-    out.into()
-}
-
-/// What [`media`] made, for the player whose message stream is not [`MEDIA_MSID`]: a copy, unless
-/// it is.
-pub fn with_msid(media: &Bytes, msid: u32) -> Bytes {
-    if msid == MEDIA_MSID {
-        return media.clone();
-    }
-    let mut copy = media.to_vec();
-    if let Some(field) = copy.get_mut(MSID_OFFSET..MSID_OFFSET + 4) {
-        field.copy_from_slice(&msid.to_le_bytes());
-    }
-    copy.into()
+    put_message(out, header, payload, CHUNK_SIZE);
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::chunk_read::Message;
-use super::chunk_write::{CHUNK_SIZE, Header, media_csid, put_message};
+use super::chunk_write::put_media;
 use super::link::Link;
 use super::message::Aggregate;
 use super::{Error, Limits, Media, Seed};
@@ -212,13 +212,7 @@ impl Session {
         else {
             return false;
         };
-        let header = Header {
-            csid: media_csid(kind),
-            type_id: kind.type_id(),
-            msid,
-            timestamp,
-        };
-        put_message(&mut self.link.output, header, payload, CHUNK_SIZE);
+        put_media(&mut self.link.output, kind, msid, timestamp, payload);
         true
     }
 

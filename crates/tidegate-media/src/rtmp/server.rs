@@ -6,8 +6,8 @@
 //! that the peer sent after them is looked at, so answers keep their order and no media can come
 //! ahead of a publish. Stop reading the socket while [`Session::wants_input`] is false.
 //!
-//! Media for players does not go through the session: write [`super::chunk_write::media`] to the
-//! socket, between two outputs of the session, once the play is accepted.
+//! Media for players does not go through the session: write [`super::chunk_write::put_media`]
+//! to the socket, between two outputs of the session, once the play is accepted.
 
 mod answers;
 mod commands;

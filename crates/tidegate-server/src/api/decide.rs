@@ -122,7 +122,7 @@ async fn again(engine: &Engine, record: &NonceRecord) -> Answer {
     match engine.recompose(record).await {
         Ok(answered) => decisions::recorded(&answered),
         Err(error) => {
-            tracing::error!(%error, request_id = record.request_id.0, "answer not rebuilt");
+            tracing::error!(%error, request_id = %record.request_id, "answer not rebuilt");
             let words = "the decision is recorded, but its results cannot be read right now";
             Answer::new(Code::Success, words, record.request_id, b"[]")
         }

@@ -77,6 +77,31 @@ async fn a_body_over_a_mebibyte_is_413_declared_or_not() {
 }
 
 #[tokio::test]
+async fn large_bodies_wait_for_each_other_and_small_ones_for_nobody() {
+    let mut options = options();
+    options.limits.body_read = Duration::from_millis(100);
+    let site = Site::with(options).await;
+    let post = |stream: &str, padding: usize| {
+        let query = site.signed("ForbidCDNLiveStream", "");
+        let padding = "a".repeat(padding);
+        let body = format!("{{\"StreamId\":\"{stream}\",\"x\":\"{padding}\"}}");
+        format!(
+            "POST /?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n\
+             {body}",
+            body.len()
+        )
+    };
+    let all = u32::try_from(crate::body::LARGE.available_permits()).expect("few");
+    let places = crate::body::LARGE.acquire_many(all).await.expect("open");
+    assert_eq!(status(&site, post("small", 10)).await.0, "200");
+    assert_eq!(status(&site, post("large", 40_000)).await.0, "408");
+    assert!(site.is_blocked("small") && !site.is_blocked("large"));
+    drop(places);
+    assert_eq!(status(&site, post("large", 40_000)).await.0, "200");
+    assert!(site.is_blocked("large"));
+}
+
+#[tokio::test]
 async fn other_methods_are_405_and_broken_http_is_400() {
     let site = Site::start().await;
     for method in ["PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"] {

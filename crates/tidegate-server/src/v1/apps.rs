@@ -126,6 +126,22 @@ pub(super) async fn rotate_secret(
     })))
 }
 
+pub(super) async fn rotate_publish_key(
+    Extension(context): Ctx,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let asked: Rotate = input::body(&body)?;
+    let app = context.app(&id)?.app.id;
+    let engine = &context.attached.engine;
+    let key = engine.rotate_publish_key(app, asked.now).await?;
+    Ok(Json(json!({
+        "app_id": app,
+        "publish_key": key.expose(),
+        "earlier_kept": !asked.now,
+    })))
+}
+
 pub(super) async fn disable(ctx: Ctx, path: Path<String>) -> Result<Json<Value>, ApiError> {
     set_disabled(ctx, path, true).await
 }

@@ -19,6 +19,8 @@ pub(crate) enum AppCommand {
     Show(OfApp),
     /// Make another ServerSecret; the earlier one stays good for 24 hours
     RotateSecret(RotateArgs),
+    /// Make another publish key; URLs signed with the earlier one stay good until the next
+    RotatePublishKey(RotateArgs),
     /// Refuse an App's calls and cut its streams
     Disable(OfApp),
     /// Let a disabled App go on
@@ -60,7 +62,7 @@ enum Nonce {
 
 #[derive(Args, Debug)]
 pub(crate) struct RotateArgs {
-    /// End the earlier secret at once
+    /// End the earlier one at once
     #[arg(long)]
     now: bool,
     #[command(flatten)]
@@ -82,6 +84,7 @@ pub(crate) async fn run(command: &AppCommand, config: &Config) -> Result<Exit, F
             show(&client.get(&["apps", &app]).await?, of.remote.json)
         }
         AppCommand::RotateSecret(args) => rotate(args, config).await,
+        AppCommand::RotatePublishKey(args) => rotate_publish_key(args, config).await,
         AppCommand::Disable(of) => switch(of, "disable", config).await,
         AppCommand::Enable(of) => switch(of, "enable", config).await,
     }
@@ -188,6 +191,23 @@ async fn rotate(args: &RotateArgs, config: &Config) -> Result<Exit, Failure> {
             ("earlier ones end", text(&rotated, "earlier_ends")),
         ])?;
         output::note("Put the secret away: it is not shown again.");
+    }
+    Ok(Exit::Done)
+}
+
+async fn rotate_publish_key(args: &RotateArgs, config: &Config) -> Result<Exit, Failure> {
+    let (client, app) = client_and_app(&args.of, config).await?;
+    let path = ["apps", &app, "rotate-publish-key"];
+    let rotated = client.post(&path, json!({"now": args.now})).await?;
+    if args.of.remote.json {
+        output::json(&rotated)?;
+    } else {
+        output::pairs(&[
+            ("App", text(&rotated, "app_id")),
+            ("publish key", text(&rotated, "publish_key")),
+            ("earlier one kept", text(&rotated, "earlier_kept")),
+        ])?;
+        output::note("Put the key away: it is not shown again.");
     }
     Ok(Exit::Done)
 }

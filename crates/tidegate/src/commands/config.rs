@@ -11,7 +11,11 @@ use crate::output;
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConfigCommand {
     /// Say whether the configuration is right, and what is wrong with it
-    Check,
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the values in force: defaults, file, environment and flags put together
     Show {
         /// Print JSON: an object of dotted keys
@@ -23,7 +27,8 @@ pub(crate) enum ConfigCommand {
 /// Getting here means that the configuration was read without a mistake.
 pub(crate) fn run(command: &ConfigCommand, config: &Config) -> Result<Exit, Failure> {
     match command {
-        ConfigCommand::Check => output::line("The configuration is right.")?,
+        ConfigCommand::Check { json: false } => output::line("The configuration is right.")?,
+        ConfigCommand::Check { json: true } => output::json(&serde_json::json!({"valid": true}))?,
         ConfigCommand::Show { json: false } => output::write(&render(config))?,
         ConfigCommand::Show { json: true } => {
             let mut all = serde_json::Map::new();

@@ -87,19 +87,23 @@ async fn restore(args: &RestoreArgs, config: &Config) -> Result<Exit, Failure> {
         ask_first(&file)?;
     }
     let remote = &args.from.remote;
-    let asked = ask(remote, config, "restore", &file).await;
-    match asked {
+    let answer = match ask(remote, config, "restore", &file).await {
         Err(failure) if may_work_offline(&failure, remote) => {
-            restore_offline(config, &file, &failure).await?;
+            let replaced = restore_offline(config, &file, &failure).await?;
+            json!({"path": file, "replaced": replaced, "resumes_held": true})
         }
-        other => {
-            other?;
-        }
-    }
+        other => other?,
+    };
     if remote.json {
-        output::json(&json!({"path": file, "resumes_held": true}))?;
+        output::json(&answer)?;
     } else {
         output::line(&format!("The ledger was restored from {}", file.display()))?;
+        if let Some(replaced) = answer.get("replaced").and_then(Value::as_str) {
+            output::note(&format!(
+                "The replaced ledger is kept in {}",
+                output::shown(replaced)
+            ));
+        }
         output::note(
             "Resumes and scheduled ends are held: compare `tidegate blocks` with what should be \
              off the air, then run `tidegate ledger confirm`.",
@@ -137,7 +141,7 @@ async fn confirm(remote: &Remote, config: &Config) -> Result<Exit, Failure> {
     }
     let opened = items(&answer, "opened");
     output::line(&format!(
-        "Confirmed; held resumes opened {} streams.",
+        "Confirmed; streams that held resumes opened: {}",
         opened.len()
     ))?;
     for stream in opened.iter().filter_map(Value::as_str) {
@@ -159,7 +163,7 @@ async fn ask(remote: &Remote, config: &Config, verb: &str, file: &Path) -> Resul
         .await
 }
 
-/// A server that was named is the one that is meant; its files are not ours to touch.
+/// A server that was named is the one that is meant; the files here may be those of another.
 fn may_work_offline(failure: &Failure, remote: &Remote) -> bool {
     is_down(failure) && remote.server.is_none()
 }
@@ -181,7 +185,12 @@ pub(super) fn existing(config: &Config) -> Result<(), Failure> {
     )))
 }
 
-async fn restore_offline(config: &Config, file: &Path, down: &Failure) -> Result<(), Failure> {
+/// Returns where the replaced ledger is kept, if there was one.
+async fn restore_offline(
+    config: &Config,
+    file: &Path,
+    down: &Failure,
+) -> Result<Option<PathBuf>, Failure> {
     // An empty directory is right: that is how a ledger comes to another machine.
     if !config.data_dir.is_dir() {
         return Err(Failure::failed(format!(
@@ -192,12 +201,6 @@ async fn restore_offline(config: &Config, file: &Path, down: &Failure) -> Result
     }
     let options = serve::open_options(config);
     let restored = tidegate_ledger::restore(&options, file, wall_clock()).await?;
-    if let Some(replaced) = restored.replaced {
-        output::note(&format!(
-            "The replaced ledger is kept in {}",
-            replaced.display()
-        ));
-    }
     // The token that opened this server goes on opening it, whatever the backup holds.
     if let Ok(token) = std::fs::read_to_string(config.data_dir.join(files::ADMIN_TOKEN)) {
         let ledger = SqliteLedger::open(options).await?;
@@ -207,5 +210,5 @@ async fn restore_offline(config: &Config, file: &Path, down: &Failure) -> Result
         ledger.close().await;
         kept?;
     }
-    Ok(())
+    Ok(restored.replaced)
 }

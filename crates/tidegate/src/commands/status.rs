@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tidegate_core::Until;
 
 use crate::cli::{OfApp, Remote};
 use crate::commands::decide::standing;
@@ -95,6 +96,7 @@ fn show_decisions(status: &Value) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     output::line("")?;
+    let no_end = Until::Lifted.shown().to_string();
     let fields = [
         "generation",
         "verb",
@@ -106,7 +108,16 @@ fn show_decisions(status: &Value) -> Result<Exit, Failure> {
     ];
     output::table(
         &["#", "decision", "until", "at", "by", "from", "reason"],
-        decisions.iter().map(|d| row(d, &fields)).collect(),
+        decisions
+            .iter()
+            .map(|decision| {
+                let mut cells = row(decision, &fields);
+                if let Some(until) = cells.get_mut(2).filter(|until| **until == no_end) {
+                    *until = "lifted".to_owned();
+                }
+                cells
+            })
+            .collect(),
         "",
     )?;
     Ok(Exit::Done)

@@ -233,19 +233,20 @@ struct TextFields<'a> {
 }
 
 impl Visit for TextFields<'_> {
+    /// A value that could be taken for more than one field stands in quotes.
     fn record_str(&mut self, field: &Field, value: &str) {
         let bare = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'=';
+        let _ = write!(self.line, " {}=", field.name());
         if !value.is_empty() && value.bytes().all(bare) {
-            let _ = write!(self.line, " {}={value}", field.name());
+            self.line.push_str(value);
         } else {
-            self.record_debug(field, &value);
+            let _ = write!(TextEscape(self.line), "{value:?}");
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() != "message" {
-            let _ = write!(self.line, " {}=", field.name());
-            let _ = write!(TextEscape(self.line), "{value:?}");
+            self.record_str(field, &format!("{value:?}"));
         }
     }
 }

@@ -99,6 +99,17 @@ fn nothing_that_a_peer_sends_reaches_a_terminal_as_it_is() {
 }
 
 #[test]
+fn a_text_value_with_spaces_cannot_pass_for_another_field() {
+    let text = logged(Style::Plain, || {
+        tracing::info!(words = %"nobody; peer=10.0.0.1", reason = "a b", id = %7, "m");
+    });
+    assert!(
+        text.ends_with("m words=\"nobody; peer=10.0.0.1\" reason=\"a b\" id=7\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_value_that_logs_while_it_is_printed_does_not_break_the_line() {
     struct Chatty;
     impl fmt::Display for Chatty {

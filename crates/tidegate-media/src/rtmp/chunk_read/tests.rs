@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::rtmp::chunk_write::{self, Header, put_message};
+use crate::flv::TagKind;
+use crate::rtmp::chunk_write::{Header, put_media, put_message};
 
 fn reader() -> Reader {
     Reader::new(1 << 20, 64, 2 << 20)
@@ -407,12 +408,11 @@ proptest! {
 }
 
 #[test]
-fn shared_media_reads_back_for_any_message_stream() {
+fn media_reads_back_for_any_message_stream() {
     let payload = vec![0x17u8; 150_000];
-    let shared = chunk_write::media(crate::flv::TagKind::Video, 0x0200_0000, &payload);
     for msid in [1, 7] {
         let mut input = control(1, 65_536);
-        input.extend(&chunk_write::with_msid(&shared, msid));
+        put_media(&mut input, TagKind::Video, msid, 0x0200_0000, &payload);
         let read = read_all(&mut reader(), &input).unwrap();
         assert_eq!(read, [message(9, msid, 0x0200_0000, &payload)]);
     }

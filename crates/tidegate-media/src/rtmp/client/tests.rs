@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::amf::{self, Value};
-use crate::rtmp::{chunk_write, server};
+use crate::rtmp::chunk_write::{CHUNK_SIZE, Header, put_media, put_message};
+use crate::rtmp::server;
 
 const SERVER_SEED: Seed = [1; 32];
 const CLIENT_SEED: Seed = [2; 32];
@@ -64,8 +65,7 @@ fn serve(session: &mut server::Session, event: &server::Event, out: &mut Vec<u8>
             session.accept_play(play.msid);
             out.extend(session.take_output());
             for (kind, timestamp, payload) in script() {
-                let media = chunk_write::media(kind, timestamp, &payload);
-                out.extend(chunk_write::with_msid(&media, play.msid));
+                put_media(out, kind, play.msid, timestamp, &payload);
             }
             session.end_play(play.msid, "over");
         }
