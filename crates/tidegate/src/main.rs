@@ -10,6 +10,7 @@ mod first_start;
 mod limits;
 mod output;
 mod serve;
+mod store;
 mod telemetry;
 
 use std::process::ExitCode;

@@ -3,8 +3,7 @@
 use super::Config;
 use super::codec::{
     Address, AuthCodesWord, Codec, Count, CountOrZero, Flag, Level, List, LogFormatWord,
-    OptionalPath, Path, Raw, Size, Text, Time, TimeOrZero, Url,
-    WholeTime,
+    OptionalPath, Path, Raw, Size, Text, Time, TimeOrZero, Url, WholeTime,
 };
 
 /// One key: how it is set and printed.
