@@ -10,7 +10,6 @@
 mod cases;
 mod changes;
 #[path = "../support/cluster.rs"]
-#[allow(dead_code)]
 mod cluster;
 mod fixture;
 
@@ -87,7 +86,7 @@ async fn sqlite_ledger() -> (SqliteLedger, TempDir) {
 
 async fn postgres_ledger() -> (PostgresLedger, (TempDir, Cluster)) {
     let cluster = Cluster::shared();
-    let url = LedgerUrl::parse(&cluster.database().await).expect("a URL");
+    let url = LedgerUrl::parse(&cluster.database()).expect("a URL");
     let dir = tempfile::tempdir().expect("temp dir");
     let ledger = PostgresLedger::open(&url, &OpenOptions::new(dir.path()))
         .await

@@ -99,7 +99,7 @@ fn at_dir(dir: &Path) -> Address {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_goes_to_postgres_and_back_without_loss() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let first_dir = tempfile::tempdir().expect("temp dir");
     let ledger = sqlite(first_dir.path()).await;
     let head = fill(&ledger).await;
@@ -154,7 +154,7 @@ async fn a_ledger_goes_to_postgres_and_back_without_loss() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_is_restored_with_resumes_held() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let dir = tempfile::tempdir().expect("temp dir");
     let ledger = open(&url, dir.path()).await;
     fill(&ledger).await;

@@ -52,7 +52,7 @@ async fn decide_until_told(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_no_answered_decision() {
     let cluster = Cluster::own();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let dir = tempfile::tempdir().expect("temp dir");
     let ledger = Arc::new(open(&url, dir.path()).await);
     with_app(&*ledger).await;

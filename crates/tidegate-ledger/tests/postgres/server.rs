@@ -1,7 +1,7 @@
 //! What the server must be like, what it keeps out, and lost connections.
 
 use tidegate_core::AskKind;
-use tidegate_ledger::{Ledger, LedgerError, LedgerUrl, Verdict, audit};
+use tidegate_ledger::{LedgerError, LedgerUrl, Verdict, audit};
 
 use crate::cluster::{Cluster, PASSWORD};
 use crate::fixture::{FOREVER, decide, generation, key, with_app};
@@ -10,7 +10,7 @@ use crate::{open, sql, try_open};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_answers_before_it_has_synced_is_refused() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let name = url.rsplit('/').next().expect("a name").to_owned();
     let dir = tempfile::tempdir().expect("temp dir");
     let ledger = open(&url, dir.path()).await;
@@ -37,7 +37,7 @@ async fn a_server_that_answers_before_it_has_synced_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_never_show_the_password() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let dir = tempfile::tempdir().expect("temp dir");
     let wrong_password = url.replace(PASSWORD, "wr0ng-one");
     let no_database = format!("{url}-none");
@@ -62,7 +62,7 @@ async fn errors_never_show_the_password() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_is_opened_again() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let dir = tempfile::tempdir().expect("temp dir");
     let ledger = open(&url, dir.path()).await;
     let cam = with_app(&ledger).await;
@@ -78,7 +78,7 @@ async fn a_lost_connection_is_opened_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_is_append_only_and_tampering_is_found() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let dir = tempfile::tempdir().expect("temp dir");
     let ledger = open(&url, dir.path()).await;
     with_app(&ledger).await;

@@ -13,7 +13,7 @@ use crate::{dir_with_key_of, open, try_open};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_share_generations_nonces_and_one_chain() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let first_dir = tempfile::tempdir().expect("temp dir");
     let first = Arc::new(open(&url, first_dir.path()).await);
     let second_dir = dir_with_key_of(first_dir.path());
@@ -78,7 +78,7 @@ async fn two_servers_share_generations_nonces_and_one_chain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_hears_of_the_others_decisions_and_apps() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let first_dir = tempfile::tempdir().expect("temp dir");
     let first = open(&url, first_dir.path()).await;
     let second_dir = dir_with_key_of(first_dir.path());
@@ -105,7 +105,7 @@ async fn a_server_hears_of_the_others_decisions_and_apps() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_server_needs_the_first_ones_key() {
     let cluster = Cluster::shared();
-    let url = cluster.database().await;
+    let url = cluster.database();
     let first_dir = tempfile::tempdir().expect("temp dir");
     let first = open(&url, first_dir.path()).await;
     let bare = tempfile::tempdir().expect("temp dir");

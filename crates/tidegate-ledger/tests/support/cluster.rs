@@ -3,6 +3,12 @@
 //! One cluster serves all test processes of a run: each holds a shared lock for as long as it
 //! lives, and a shell that waits for the lock alone stops the server after the last of them. A
 //! test that harms its server starts one of its own.
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "shared by several test binaries, each of which uses a part of it"
+)]
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -13,7 +19,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nmax_connections = 300\n\
     shared_buffers = 64MB\nfsync = on\nsynchronous_commit = on\nlogging_collector = off\n";
@@ -128,18 +133,13 @@ impl Cluster {
     }
 
     /// Makes a database and returns its URL.
-    pub(crate) async fn database(&self) -> String {
+    pub(crate) fn database(&self) -> String {
         let name = format!("t{}", unique());
-        let mut conn = PgConnection::connect(&self.url("postgres"))
-            .await
-            .expect("connected");
-        sqlx::query(AssertSqlSafe(format!(
-            "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"
-        )))
-        .execute(&mut conn)
-        .await
-        .expect("made");
-        conn.close().await.expect("closed");
+        let make = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
+        run(Command::new(program("psql"))
+            .args(["-X", "-q", "-U", "tests", "-d", "postgres", "-c", &make])
+            .args(["-p", &self.port.to_string(), "-h"])
+            .arg(&self.dir));
         self.url(&name)
     }
 
