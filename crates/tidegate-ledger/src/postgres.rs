@@ -334,6 +334,7 @@ impl Ledger for PostgresLedger {
             AskKind::Resume => Lane::Release,
         };
         let (reply, answer) = Reply::new();
+        let reply = Box::new(reply);
         self.queue(lane, Work::Decide { ask, nonce, reply }).await?;
         answer.await.map_err(|_| closed())?
     }

@@ -52,7 +52,7 @@ pub(super) enum Work {
     Decide {
         ask: Ask,
         nonce: Option<NonceUse>,
-        reply: Reply<Bound>,
+        reply: Box<Reply<Bound>>,
     },
     Lapse {
         key: StreamKey,

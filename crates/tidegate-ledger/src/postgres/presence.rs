@@ -42,14 +42,26 @@ pub(super) async fn keep(mut listener: PgListener, heard: Arc<Notify>) {
             Ok(Some(_)) => heard.notify_one(),
             // Commits made while the connection was away were not heard of.
             Ok(None) => {
-                if let Err(error) = mark(&mut listener).await {
-                    tracing::debug!(%error, "the ledger could not be marked as in use");
-                }
+                mark_again(&mut listener).await;
                 heard.notify_one();
             }
             Err(error) => {
                 tracing::debug!(error = %super::error::words(&error), "not listening");
                 tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+        }
+    }
+}
+
+/// Until the ledger is marked, or the connection is lost once more.
+async fn mark_again(listener: &mut PgListener) {
+    loop {
+        match mark(listener).await {
+            Ok(true) => return,
+            Ok(false) => tokio::time::sleep(BETWEEN_TRIES).await,
+            Err(error) => {
+                tracing::debug!(error = %super::error::words(&error), "not marked as in use");
+                return;
             }
         }
     }
