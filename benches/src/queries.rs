@@ -11,7 +11,11 @@ use crate::api::is_success;
 use crate::http_load::{Outcome, closed_loop};
 use crate::process::Server;
 use crate::report::{Better, Table, line, progress};
+use crate::stats::float;
 use crate::tidegate::Tidegate;
+
+/// A run, and what each call cost the server in microseconds.
+type Measured = (Outcome, f64);
 
 const CONNECTIONS: usize = 64;
 
@@ -25,17 +29,26 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         empty.push(run_empty(bench, time)?);
         signed.push(run_signed(bench, time)?);
     }
-    let (empty, signed) = (median(empty)?, median(signed)?);
+    let ((empty, empty_us), (signed, signed_us)) = (median(empty)?, median(signed)?);
     let mut table = Table::new("API, 64 connections, one core");
     table.plain("empty handler", empty.per_second(), "/s");
+    table.plain("empty handler, CPU a call", empty_us, "us");
     table.plain("empty handler, p99", empty.latency.p99(), "ms");
     table.plain("load tool busy, empty handler", empty.busy * 100.0, "%");
     table.plain("signed query", signed.per_second(), "/s");
+    table.plain("signed query, CPU a call", signed_us, "us");
     table.plain("signed query, p99", signed.latency.p99(), "ms");
     table.plain("load tool busy, signed query", signed.busy * 100.0, "%");
     table.held(
         "signed query over empty handler",
         signed.per_second() / empty.per_second(),
+        "",
+        0.6,
+        Better::Higher,
+    );
+    table.held(
+        "the same by CPU a call",
+        empty_us / signed_us,
         "",
         0.6,
         Better::Higher,
@@ -51,7 +64,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_empty(bench: &Bench, time: Duration) -> anyhow::Result<Outcome> {
+fn run_empty(bench: &Bench, time: Duration) -> anyhow::Result<Measured> {
     let dir = tempfile::tempdir_in(&bench.scratch)?;
     let log = dir.path().join("log");
     let binary = bench
@@ -68,32 +81,35 @@ fn run_empty(bench: &Bench, time: Duration) -> anyhow::Result<Outcome> {
     let mut next = |request: &mut Vec<u8>| {
         caller.put(request, "QueryForbidCDNLiveStream", "Vendor", "origin");
     };
-    warm_and_run(addr, time, &mut next)
+    warm_and_run(&server, addr, time, &mut next)
 }
 
-fn run_signed(bench: &Bench, time: Duration) -> anyhow::Result<Outcome> {
+fn run_signed(bench: &Bench, time: Duration) -> anyhow::Result<Measured> {
     let tidegate = Tidegate::start(&bench.server, &bench.scratch)?;
     let mut caller = tidegate.caller()?;
     let mut next = |request: &mut Vec<u8>| {
         caller.put(request, "QueryForbidCDNLiveStream", "Vendor", "origin");
     };
-    warm_and_run(tidegate.listen.api, time, &mut next)
+    warm_and_run(&tidegate.server, tidegate.listen.api, time, &mut next)
 }
 
 fn warm_and_run(
+    server: &Server,
     addr: SocketAddr,
     time: Duration,
     next: &mut dyn FnMut(&mut Vec<u8>),
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Measured> {
     closed_loop(addr, CONNECTIONS, time / 5, next, &is_success)?;
-    closed_loop(addr, CONNECTIONS, time, next, &is_success)
+    let before = server.cpu_seconds();
+    let outcome = closed_loop(addr, CONNECTIONS, time, next, &is_success)?;
+    let spent = server.cpu_seconds() - before;
+    let us_a_call = spent * 1e6 / float(outcome.calls);
+    Ok((outcome, us_a_call))
 }
 
-fn median(mut outcomes: Vec<Outcome>) -> anyhow::Result<Outcome> {
-    outcomes.sort_by(|a, b| a.per_second().total_cmp(&b.per_second()));
+fn median(mut outcomes: Vec<Measured>) -> anyhow::Result<Measured> {
+    outcomes.sort_by(|(a, _), (b, _)| a.per_second().total_cmp(&b.per_second()));
     let middle = outcomes.len() / 2;
-    outcomes
-        .into_iter()
-        .nth(middle)
-        .context("nothing was measured")
+    let middle = outcomes.into_iter().nth(middle);
+    middle.context("nothing was measured")
 }

@@ -5,13 +5,20 @@
 //! suspicion, token buckets); storing and acting on it is the ledger's and the engine's job.
 
 pub mod api_signature;
+pub mod backoff;
 pub mod blocks;
+pub mod breaker;
 pub mod bucket;
+pub mod budget;
 pub mod clock;
 pub mod decision;
 pub mod ids;
+pub mod lanes;
 pub mod name;
+pub mod placement;
+pub mod probe;
 pub mod publish_auth;
+pub mod reconcile;
 pub mod secret;
 pub mod text;
 pub mod time;

@@ -19,6 +19,28 @@ pub trait Gate: Send + Sync + 'static {
     /// Maps a canonical play address to a stream and checks blocks.
     fn admit_play(&self, named: &Named, peer: SocketAddr) -> Result<StreamKey, Refusal>;
 
+    /// As [`Gate::admit_publish`], with the host that the publisher believes it connects to (from
+    /// `tcUrl`, without port; empty when not sent). Only a gate that serves several domains looks
+    /// at it.
+    fn admit_publish_at(
+        &self,
+        named: &Named,
+        _host: &str,
+        peer: SocketAddr,
+    ) -> Result<StreamKey, Refusal> {
+        self.admit_publish(named, peer)
+    }
+
+    /// As [`Gate::admit_play`], with the host from `tcUrl` or the `Host` header.
+    fn admit_play_at(
+        &self,
+        named: &Named,
+        _host: &str,
+        peer: SocketAddr,
+    ) -> Result<StreamKey, Refusal> {
+        self.admit_play(named, peer)
+    }
+
     /// Why a stream may not be on the air right now. Asked again after a publisher or player has
     /// been registered, so that a forbid which ran meanwhile is not missed.
     fn standing(&self, key: &StreamKey) -> Option<Refusal>;
@@ -39,6 +61,9 @@ pub enum Refusal {
     /// The stream is forbidden.
     #[error("this stream is forbidden {0}")]
     Forbidden(Until),
+    /// It was cut once, without a block.
+    #[error("this stream was cut; it may be published again")]
+    Kicked,
     /// Its App has been disabled.
     #[error("this app is disabled")]
     Disabled,
@@ -51,7 +76,38 @@ impl Refusal {
             Self::Name(_) => Reason::Name,
             Self::UnknownApp(_) => Reason::UnknownApp,
             Self::Auth(_) => Reason::Auth,
-            Self::Forbidden(_) | Self::Disabled => Reason::Forbidden,
+            Self::Forbidden(_) | Self::Kicked | Self::Disabled => Reason::Forbidden,
+        }
+    }
+}
+
+/// The host of a `tcUrl` or a `Host` header, without scheme, user, port and path.
+pub(crate) fn host_of(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host.rsplit_once(':') {
+        Some((bare, port)) if port.bytes().all(|b| b.is_ascii_digit()) => bare,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn hosts_are_told_without_what_surrounds_them() {
+        for (text, host) in [
+            ("rtmp://push.example.com/live", "push.example.com"),
+            ("rtmp://push.example.com:1935/live?k=v", "push.example.com"),
+            ("rtmp://u:p@push.example.com/live", "push.example.com"),
+            ("play.example.com:8080", "play.example.com"),
+            ("rtmp://[::1]:1935/live", "[::1]"),
+            ("rtmp://[::1]/live", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(host_of(text), host, "{text}");
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use self::head::{HeadError, MAX_HEAD, Method, Request, Upgrade};
 use crate::container::Container;
-use crate::gate::Refusal;
+use crate::gate::{Refusal, host_of};
 use crate::listener::{Context, Place};
 use crate::metrics::{Protocol, Reason};
 use crate::player::{Player, Seat};
@@ -154,7 +154,7 @@ fn admit(
     }
     let key = context
         .gate
-        .admit_play(&named, peer)
+        .admit_play_at(&named, host_of(&request.host), peer)
         .map_err(|r| refusal_answer(&r))?;
     let not_live = || {
         let text = format!("{}/{} is not live", named.app, named.stream);

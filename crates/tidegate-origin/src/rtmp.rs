@@ -50,6 +50,8 @@ struct Connection {
     session: Box<Session>,
     out: Bytes,
     app: String,
+    /// Of its `tcUrl`.
+    host: Box<str>,
     publications: SmallVec<[Published; 1]>,
     play: Option<(Ticket, u32)>,
     is_refused: bool,
@@ -97,6 +99,7 @@ pub(crate) async fn serve(
         peer,
         out: Bytes::new(),
         app: String::new(),
+        host: Box::default(),
         publications: SmallVec::new(),
         play: None,
         is_refused: false,
@@ -306,7 +309,8 @@ impl Connection {
         };
         if !matches!(end, End::Left | End::Refused | End::Protocol(_)) {
             for published in &self.publications {
-                self.session.end_publish(published.msid, code, &words);
+                let words = published.words(&end, &words);
+                self.session.end_publish(published.msid, code, words);
             }
         }
         let is_flushed = !matches!(end, End::Left) && self.write_last_words().await;
@@ -391,7 +395,20 @@ impl Connection {
         }
         for published in &self.publications {
             let stream = &published.publication.stream.key;
+            let words = published.words(end, &words);
             tracing::info!(%stream, %peer, "publish ended: {words}");
+        }
+    }
+}
+
+impl Published {
+    /// What to say about the end of this publish; `words` if the connection's end is its own.
+    fn words<'a>(&self, end: &End, words: &'a str) -> &'a str {
+        match end {
+            End::Ended(_) if self.publication.stream.ending().is_none() => {
+                "another stream of this connection was taken off the air: publish this one again"
+            }
+            _ => words,
         }
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use tidegate_core::AppId;
 
 use crate::commands::{
-    admin_token, app, audit, blocks, config, decide, ledger, publish_url, sign, status,
+    admin_token, app, audit, blocks, config, decide, ledger, publish_url, sign, sim, status,
 };
 use crate::exit;
 
@@ -142,6 +142,12 @@ pub(crate) enum Command {
     /// See how the server is
     #[command(subcommand)]
     Server(status::ServerCommand),
+    /// Run a simulated CDN: a vendor's live API in front of a real media server
+    ///
+    /// For tests and demonstrations: what the API bans is really cut and refused. --config names
+    /// the simulator's own file here. SIGINT and SIGTERM stop it; its bans are forgotten then.
+    #[command(after_help = sim::EXAMPLES)]
+    Sim(sim::SimArgs),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),

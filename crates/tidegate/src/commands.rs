@@ -9,6 +9,7 @@ pub(crate) mod decide;
 pub(crate) mod ledger;
 pub(crate) mod publish_url;
 pub(crate) mod sign;
+pub(crate) mod sim;
 pub(crate) mod status;
 
 use serde_json::Value;
@@ -23,7 +24,9 @@ use crate::output::shown;
 /// Does what was asked.
 pub(crate) async fn run(cli: &Cli, config: &Config) -> Result<Exit, Failure> {
     match &cli.command {
-        Command::Serve | Command::Config(_) | Command::Completions { .. } => Ok(Exit::Done),
+        Command::Serve | Command::Sim(_) | Command::Config(_) | Command::Completions { .. } => {
+            Ok(Exit::Done)
+        }
         Command::Forbid(args) => decide::forbid(args, config).await,
         Command::Resume(args) => decide::resume(args, config).await,
         Command::Status(args) => status::status(args, config).await,

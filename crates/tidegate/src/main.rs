@@ -10,9 +10,11 @@ mod first_start;
 mod limits;
 mod output;
 mod serve;
+mod signals;
 mod store;
 mod telemetry;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -54,7 +56,15 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
         output::write(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Done);
     }
-    let config = load_config(cli)?;
+    if let Command::Sim(args) = &cli.command {
+        // Here --config names the simulator's file; one in the environment is the server's.
+        let of_server = std::env::var_os("TIDEGATE_CONFIG");
+        let file = cli.config.as_deref();
+        let file = file.filter(|file| of_server.as_deref() != Some(file.as_os_str()));
+        let log = load_config(None, None)?.log;
+        return commands::sim::run(args, file, &log);
+    }
+    let config = load_config(cli.config.as_deref(), cli.data_dir.as_deref())?;
     match &cli.command {
         Command::Serve => serve::run(&config),
         Command::Config(command) => commands::config::run(command, &config),
@@ -67,15 +77,11 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
     }
 }
 
-fn load_config(cli: &Cli) -> Result<Config, Failure> {
+fn load_config(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Config, Failure> {
     // What is not UTF-8 becomes a wrong value, and is refused by name like any other.
     let env = std::env::vars_os().map(|(name, value)| {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
         (text(name), text(value))
     });
-    Ok(Config::load(
-        cli.config.as_deref(),
-        env,
-        cli.data_dir.as_deref(),
-    )?)
+    Ok(Config::load(file, env, data_dir)?)
 }

@@ -1,7 +1,6 @@
 //! `serve`: starts the parts in order, waits for a signal, stops them in order.
 
 mod maintenance;
-mod signals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{AuthCodes, Config};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Readers};
+use crate::signals::Signals;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::{first_start, limits};
 use maintenance::StoreWork;
-use signals::Signals;
 
 /// What is left running once everything was told to stop is given up after this.
 const LAST_TASKS: Duration = Duration::from_secs(1);

@@ -104,7 +104,8 @@ impl Drop for Candidate {
 }
 
 fn remove_with_log(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
+    // A journal that a crash left would be rolled back into the next copy.
+    for suffix in ["-journal", "-wal", "-shm", ""] {
         let _ = fs::remove_file(beside(path, suffix));
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use sqlx::ConnectOptions;
 use tempfile::TempDir;
 use tidegate_core::{AskKind, Outcome, RequestId, Secret, UnixMs};
 use tidegate_ledger::{
@@ -216,6 +217,30 @@ async fn what_is_no_regular_file_is_refused_and_not_waited_for() {
         let error = error.expect_err("refused").to_string();
         assert!(error.contains("not a regular file"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_a_killed_restore_left_behind_does_no_harm() {
+    let (dir, ledger, backup) = backed_up().await;
+    let donor = dir.path().join("donor.db");
+    let mut conn = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&donor)
+        .create_if_missing(true)
+        .connect()
+        .await
+        .expect("opened");
+    // More than the cache holds, so that the journal is complete before the commit.
+    let sql = "CREATE TABLE a (x); INSERT INTO a VALUES (1); PRAGMA cache_size = 2; BEGIN;
+        UPDATE a SET x = 2; CREATE TABLE b (x);
+        WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100)
+        INSERT INTO b SELECT randomblob(3000) FROM n";
+    sqlx::raw_sql(sql).execute(&mut conn).await.expect("done");
+    let journal = dir.path().join("donor.db-journal");
+    let left = dir.path().join("data/ledger.db.restoring-journal");
+    fs::copy(journal, &left).expect("a journal");
+    let restored = ledger.restore(&backup, None, LATER).await;
+    restored.expect("restored");
+    assert!(!left.exists());
 }
 
 #[tokio::test]

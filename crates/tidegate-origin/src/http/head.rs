@@ -99,8 +99,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Request>, HeadError> {
         let found = all.find(|h| h.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(found.value).ok().map(str::trim)
     };
-    let asks_upgrade =
-        has_token(field("upgrade"), "websocket") && has_token(field("connection"), "upgrade");
+    let is_http11 = request.version == Some(1);
+    let asks_upgrade = is_http11
+        && has_token(field("upgrade"), "websocket")
+        && has_token(field("connection"), "upgrade");
     let upgrade = match asks_upgrade {
         false => Upgrade::None,
         true if field("sec-websocket-version") != Some("13") => Upgrade::Version,
@@ -115,12 +117,22 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Request>, HeadError> {
         },
         path: path.to_owned(),
         query: query.to_owned(),
-        is_http11: request.version == Some(1),
-        origin: field("origin").map(str::to_owned),
+        is_http11,
+        origin: origin(request.headers),
         host: field("host").unwrap_or_default().to_owned(),
         upgrade,
         length,
     }))
+}
+
+/// The `Origin`. One that is not text, or given more than once, is kept as something that no policy
+/// can list: taken for absent, it would be let in.
+fn origin(headers: &[httparse::Header<'_>]) -> Option<String> {
+    let all = headers
+        .iter()
+        .filter(|h| h.name.eq_ignore_ascii_case("origin"));
+    let all: Vec<_> = all.map(|h| String::from_utf8_lossy(h.value)).collect();
+    (!all.is_empty()).then(|| all.join(", ").trim().to_owned())
 }
 
 /// Path and query of a target, which may also be a whole URL.
@@ -212,6 +224,10 @@ mod tests {
         assert!(with("https://B").is_origin_allowed(&listed));
         assert!(!with("https://b").is_origin_allowed(&[]));
         assert!(!with("null").is_origin_allowed(&listed));
+        assert!(!with("http://a:80\r\nOrigin: https://c").is_origin_allowed(&listed));
+        let bytes = b"GET / HTTP/1.1\r\nHost: a:80\r\nOrigin: https://c\xff\r\n\r\n";
+        let unreadable = parse(bytes).expect("valid").expect("complete");
+        assert!(!unreadable.is_origin_allowed(&listed));
         assert!(with("null").is_origin_allowed(&["*".to_owned()]));
         assert!(!request("GET / HTTP/1.1\r\nOrigin: http://\r\n\r\n").is_origin_allowed(&[]));
         assert!(request("GET / HTTP/1.1\r\n\r\n").is_origin_allowed(&[]));
@@ -229,5 +245,7 @@ mod tests {
             Upgrade::WebSocket("k".to_owned())
         );
         assert_eq!(with("Sec-WebSocket-Version: 8\r\n"), Upgrade::Version);
+        let old = "GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        assert_eq!(request(old).upgrade, Upgrade::None, "HTTP/1.0 has none");
     }
 }

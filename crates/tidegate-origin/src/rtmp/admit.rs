@@ -7,7 +7,7 @@ use tidegate_core::text::printable;
 use tidegate_media::rtmp::server::{Connect, Play, Publish};
 
 use super::{Connection, DENIED, Published};
-use crate::gate::Refusal;
+use crate::gate::{Refusal, host_of};
 use crate::hub::Busy;
 use crate::metrics::{Protocol, Reason};
 use crate::stream::Ticket;
@@ -20,6 +20,9 @@ const NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
 
 /// Code for a play that is not allowed.
 const PLAY_FAILED: &str = "NetStream.Play.Failed";
+
+/// Longest host of a `tcUrl` that is kept: a DNS name has no more. A longer one counts as none.
+const MAX_HOST: usize = 253;
 
 /// A refusal as the peer is told of it.
 struct Refused {
@@ -67,6 +70,10 @@ impl Connection {
             return;
         }
         self.app.clone_from(&connect.app);
+        let host = host_of(&connect.tc_url);
+        if host.len() <= MAX_HOST {
+            self.host = host.into();
+        }
         self.session.accept_connect();
     }
 
@@ -99,7 +106,7 @@ impl Connection {
         let named = canonical(&self.app, name).map_err(|e| Refused::publish(&e.into()))?;
         let gate = &self.context.gate;
         let key = gate
-            .admit_publish(&named, self.peer)
+            .admit_publish_at(&named, &self.host, self.peer)
             .map_err(|r| Refused::publish(&r))?;
         let publication = hub
             .publish(key.clone(), self.peer, Arc::clone(&self.wake))
@@ -144,7 +151,7 @@ impl Connection {
         let named = canonical(&self.app, &play.name).map_err(|e| Refused::play(&e.into()))?;
         let gate = &self.context.gate;
         let key = gate
-            .admit_play(&named, self.peer)
+            .admit_play_at(&named, &self.host, self.peer)
             .map_err(|r| Refused::play(&r))?;
         let live = self.context.hub.live(&key);
         let ticket = live

@@ -1,7 +1,9 @@
 //! The cut: who is told what, and that no race gets past it.
 
+use tidegate_media::amf::{self, Value};
 use tidegate_media::flv::TagKind;
 use tidegate_media::rtmp::client::{Event, Purpose};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::support::*;
 use crate::Cut;
@@ -50,6 +52,42 @@ async fn a_cut_ends_publisher_and_players_each_in_its_own_way() {
         metrics.cut_to_players_closed.counts().iter().sum::<u64>(),
         1
     );
+}
+
+/// A command as one chunk.
+fn command(msid: u8, values: &[Value]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for value in values {
+        amf::encode(&mut body, value);
+    }
+    let length = u8::try_from(body.len()).unwrap();
+    let head = [3, 0, 0, 0, 0, 0, length, 20, msid, 0, 0, 0];
+    [&head[..], &body].concat()
+}
+
+#[tokio::test]
+async fn a_cut_says_forbidden_of_the_forbidden_stream_alone() {
+    let origin = start().await;
+    let mut peer = origin.publisher("one").await;
+    let create = ["createStream".into(), 7.0.into(), Value::Null];
+    let publish = ["publish".into(), 8.0.into(), Value::Null, "two".into()];
+    let both = [command(0, &create), command(2, &publish)].concat();
+    peer.socket.write_all(&both).await.unwrap();
+    soon("the second publish", async {
+        while origin.hub.stream(&key("two")).is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    origin.forbid("two");
+    let mut rest = Vec::new();
+    peer.socket.read_to_end(&mut rest).await.unwrap();
+    let count = |words: &str| {
+        let words = words.as_bytes();
+        rest.windows(words.len()).filter(|w| *w == words).count()
+    };
+    assert_eq!(count(&forbidden().to_string()), 1);
+    assert_eq!(count("another stream of this connection"), 1);
 }
 
 #[tokio::test]
