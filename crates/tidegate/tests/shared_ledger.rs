@@ -9,7 +9,6 @@
 #[path = "../../tidegate-ledger/tests/support/cluster.rs"]
 mod cluster;
 #[path = "common/encoder.rs"]
-#[allow(dead_code)]
 mod encoder;
 #[path = "common/harness.rs"]
 mod harness;

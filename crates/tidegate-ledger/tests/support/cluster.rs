@@ -286,7 +286,8 @@ fn postmaster(place: &Path) -> Option<Pid> {
 
 /// Leaves a shell behind that stops the server once no test process is left for a while.
 fn stop_after_the_last(place: &Path, lock: &Path) {
-    let script = "sleep 20; flock -x \"$1\" sh -c '\"$0\" stop -m immediate -D \"$1/data\"; rm -rf \"$1\"' \"$2\" \"$3\"";
+    let script = "{ sleep 20; flock -x \"$1\" sh -c \
+                  '\"$0\" stop -m immediate -D \"$1/data\"; rm -rf \"$1\"' \"$2\" \"$3\"; } &";
     let mut shell = unprivileged(Path::new("setsid"));
     shell
         .args(["sh", "-c", script, "sh"])
@@ -298,6 +299,6 @@ fn stop_after_the_last(place: &Path, lock: &Path) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0)
-        .spawn()
+        .status()
         .expect("a shell");
 }
