@@ -37,6 +37,24 @@ need_nextest() {
   cargo install --locked cargo-nextest --version "$NEXTEST_VERSION"
 }
 
+# need_postgres: PostgreSQL's server programs, for tests that start servers of their own. Debian's
+# package would also make a cluster and start it on the usual port; that is turned off beforehand,
+# where the machine has not been set up for PostgreSQL already.
+need_postgres() {
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && return
+  command -v initdb >/dev/null 2>&1 && return
+  local as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" |
+      "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+  fi
+  install_debian postgresql
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+    die "Debian's package postgresql did not bring initdb"
+}
+
 # ffmpeg_new: prints the path of an ffmpeg that speaks enhanced RTMP (HEVC, AV1, Opus), which
 # Debian 12's does not. It comes from PyPI into a private environment.
 ffmpeg_new() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use tidegate_core::{AppId, BlockSet, RequestId, UnixMs};
-use tidegate_ledger::{Ledger, LedgerError};
+use tidegate_ledger::{Cursor, Ledger, LedgerError};
 use tidegate_origin::Hub;
 use tokio::sync::{Mutex, Notify, RwLock};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,8 @@ pub struct Engine {
     /// The earliest end that the ends loop has to wake for, in milliseconds.
     pub(crate) next_end: AtomicI64,
     pub(crate) end_added: Notify,
+    /// Where the ledger was before anything was loaded from it.
+    pub(crate) followed_from: Cursor,
 }
 
 impl Engine {
@@ -58,6 +60,7 @@ impl Engine {
         let now = wall();
         let alarms = Alarms::default();
         let blocks = BlockSet::default();
+        let followed_from = ledger.cursor().await?;
         ledger
             .load_blocks(&mut |key, block| blocks.load(&key, &block))
             .await?;
@@ -90,6 +93,7 @@ impl Engine {
             sequence: AtomicU64::new(0),
             next_end: AtomicI64::new(i64::MIN),
             end_added: Notify::new(),
+            followed_from,
         });
         engine.note_restore_hold().await?;
         tracing::info!(
@@ -102,7 +106,11 @@ impl Engine {
 
     /// Runs the loops until told to stop; then records what is still queued.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        tokio::join!(self.carry_out_ends(&shutdown), self.record(&shutdown));
+        tokio::join!(
+            self.carry_out_ends(&shutdown),
+            self.record(&shutdown),
+            self.follow(&shutdown)
+        );
     }
 
     /// The ledger.

@@ -11,6 +11,7 @@ mod clock;
 mod decide;
 mod ends;
 mod engine;
+mod follow;
 mod gate;
 mod nonces;
 mod recorder;

@@ -1,7 +1,8 @@
-//! Figures of the SQLite ledger on this machine: decisions per second and per commit, how long
-//! single decisions take, and loading a million blocks.
+//! Figures of a ledger on this machine: decisions per second and per commit, how long single
+//! decisions take, and loading a million blocks.
 //!
-//! `cargo run --release -p tidegate-ledger --example measure -- DIR [SECONDS] [BLOCKS]`
+//! `cargo run --release -p tidegate-ledger --example measure -- DIR [SECONDS] [BLOCKS]`, and with
+//! `TIDEGATE__LEDGER__URL` set, the PostgreSQL ledger there instead of SQLite in `DIR`
 
 use std::error::Error;
 use std::fs::File;
@@ -13,9 +14,52 @@ use std::time::{Duration, Instant};
 use tidegate_core::{
     Actor, AppId, Ask, AskKind, AskedEnd, BlockSet, RequestId, Secret, StreamId, StreamKey, UnixMs,
 };
-use tidegate_ledger::{App, Ledger, LiveSecret, OpenOptions, PublishAuth, SqliteLedger};
+use tidegate_ledger::{
+    App, Ledger, LedgerUrl, LiveSecret, OpenOptions, PostgresLedger, PublishAuth, SqliteLedger,
+    Stats,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The back end that is measured.
+enum Store {
+    Sqlite(Arc<SqliteLedger>),
+    Postgres(Arc<PostgresLedger>),
+}
+
+impl Store {
+    async fn open(dir: &Path) -> Outcome<Self> {
+        let options = OpenOptions::new(dir);
+        Ok(match std::env::var("TIDEGATE__LEDGER__URL") {
+            Ok(url) => {
+                let url = LedgerUrl::parse(&url)?;
+                Self::Postgres(Arc::new(PostgresLedger::open(&url, &options).await?))
+            }
+            Err(_) => Self::Sqlite(Arc::new(SqliteLedger::open(options).await?)),
+        })
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        match self {
+            Self::Sqlite(ledger) => ledger.clone(),
+            Self::Postgres(ledger) => ledger.clone(),
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        match self {
+            Self::Sqlite(ledger) => ledger.stats(),
+            Self::Postgres(ledger) => ledger.stats(),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Sqlite(ledger) => ledger.close().await,
+            Self::Postgres(ledger) => ledger.close().await,
+        }
+    }
+}
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
@@ -27,7 +71,8 @@ async fn main() -> Outcome<()> {
         .map_or(Ok(1_000_000), |text| text.parse())?;
     let length = Duration::from_secs(seconds);
     let mut out = std::io::stdout();
-    let ledger = Arc::new(SqliteLedger::open(OpenOptions::new(&dir)).await?);
+    let store = Store::open(&dir).await?;
+    let ledger = store.ledger();
     if ledger.targets(AppId(1)).await?.is_empty() {
         ledger.create_app(&app()?).await?;
     }
@@ -37,9 +82,9 @@ async fn main() -> Outcome<()> {
         bare_syncs(&dir, length)?
     )?;
     for callers in [1, 64] {
-        let before = ledger.stats();
+        let before = store.stats();
         let mut took = decide_for(&ledger, callers, length).await?;
-        let after = ledger.stats();
+        let after = store.stats();
         took.sort_unstable();
         let decisions = after.decisions - before.decisions;
         let commits = after.commits - before.commits;
@@ -56,13 +101,14 @@ async fn main() -> Outcome<()> {
         )?;
     }
     fill(&ledger, blocks).await?;
-    ledger.close().await;
-    drop(ledger);
+    store.close().await;
+    drop((store, ledger));
     let started = Instant::now();
-    let ledger = SqliteLedger::open(OpenOptions::new(&dir)).await?;
+    let store = Store::open(&dir).await?;
     let opened = started.elapsed();
     let set = BlockSet::default();
-    ledger
+    store
+        .ledger()
         .load_blocks(&mut |key, block| set.load(&key, &block))
         .await?;
     writeln!(
@@ -71,7 +117,7 @@ async fn main() -> Outcome<()> {
         set.len(),
         started.elapsed()
     )?;
-    ledger.close().await;
+    store.close().await;
     Ok(())
 }
 
@@ -132,7 +178,7 @@ fn ask(stream: &str, turn: u64) -> Outcome<Ask> {
 }
 
 async fn decide_for(
-    ledger: &Arc<SqliteLedger>,
+    ledger: &Arc<dyn Ledger>,
     callers: usize,
     length: Duration,
 ) -> Outcome<Vec<Duration>> {
@@ -162,7 +208,7 @@ async fn decide_for(
     Ok(all)
 }
 
-async fn fill(ledger: &Arc<SqliteLedger>, blocks: usize) -> Outcome<()> {
+async fn fill(ledger: &Arc<dyn Ledger>, blocks: usize) -> Outcome<()> {
     let tasks: Vec<_> = (0..256)
         .map(|n| {
             let ledger = Arc::clone(ledger);

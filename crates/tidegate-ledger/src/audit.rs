@@ -1,4 +1,4 @@
-//! Verification of the hash chain, straight from the ledger file.
+//! Verification of the hash chain, straight from the ledger file or the PostgreSQL server.
 //!
 //! Everything is computed again from the history rows: each row against its link, each link
 //! against the one before, and the standing blocks against what history says. The file is opened
@@ -6,21 +6,26 @@
 //! tail that was cut off together with all that followed from it: keep a [`Head`] elsewhere and
 //! compare with it.
 
-mod history;
+pub(crate) mod history;
+mod postgres;
 mod replay;
+mod sqlite;
 
 use std::path::Path;
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use crate::chain::{LinkKind, Tip, attempts_digest};
 use crate::error::LedgerError;
 use crate::model::{Head, Verdict};
+use crate::postgres::error as pg;
+use crate::postgres::read::SNAPSHOT;
+use crate::postgres::url::LedgerUrl;
 use crate::sqlite::connect;
 use crate::sqlite::error::reading;
 use crate::sqlite::open::FILE;
 use crate::sqlite::operation::read_tip;
-use history::Window;
+use history::{History, Stray, Window};
 use replay::Replay;
 
 /// Links checked at a time.
@@ -45,17 +50,36 @@ pub async fn head(data_dir: &Path) -> Result<Head, LedgerError> {
     Ok(tip?.head())
 }
 
+/// As [`verify`], for a ledger on a PostgreSQL server.
+pub async fn verify_postgres(
+    url: &LedgerUrl,
+    expected: Option<&Head>,
+) -> Result<Verdict, LedgerError> {
+    let mut conn = look_postgres(url).await?;
+    let begun = conn.begin_with(SNAPSHOT).await;
+    let mut snapshot = begun.map_err(|e| pg::reading(&e))?;
+    verify_history(&mut *snapshot, expected).await
+}
+
+/// As [`head`], for a ledger on a PostgreSQL server.
+pub async fn head_postgres(url: &LedgerUrl) -> Result<Head, LedgerError> {
+    let mut conn = look_postgres(url).await?;
+    let tip = crate::postgres::read_tip(&mut conn).await;
+    Ok(tip.map_err(|e| pg::reading(&e))?.head())
+}
+
+async fn look_postgres(url: &LedgerUrl) -> Result<PgConnection, LedgerError> {
+    let options = url.options().map_err(|e| pg::unavailable("opened", &e))?;
+    crate::postgres::connect::look(&options).await
+}
+
 /// As [`verify`], in one snapshot of an open connection.
 pub(crate) async fn verify_connection(
     conn: &mut SqliteConnection,
     expected: Option<&Head>,
 ) -> Result<Verdict, LedgerError> {
     let mut snapshot = conn.begin().await.map_err(|e| reading(&e))?;
-    match check(&mut snapshot, expected).await {
-        Ok(head) => Ok(Verdict::Intact(head)),
-        Err(Stop::Broken(words)) => Ok(Verdict::Broken(words)),
-        Err(Stop::Unreadable(error)) => Err(error),
-    }
+    verify_history(&mut *snapshot, expected).await
 }
 
 /// Why a verification ends early.
@@ -82,27 +106,49 @@ fn broken<T>(words: String) -> Result<T, Stop> {
     Err(Stop::Broken(words))
 }
 
-async fn check(conn: &mut SqliteConnection, expected: Option<&Head>) -> Result<Head, Stop> {
-    let last = history::last_link(conn).await?;
-    history::refuse_rows_outside(conn, last).await?;
+/// Verifies what `history` shows, which must not change meanwhile.
+pub(crate) async fn verify_history(
+    history: &mut impl History,
+    expected: Option<&Head>,
+) -> Result<Verdict, LedgerError> {
+    match check(history, expected).await {
+        Ok(head) => Ok(Verdict::Intact(head)),
+        Err(Stop::Broken(words)) => Ok(Verdict::Broken(words)),
+        Err(Stop::Unreadable(error)) => Err(error),
+    }
+}
+
+async fn check(history: &mut impl History, expected: Option<&Head>) -> Result<Head, Stop> {
+    let last = history.last_link().await?;
+    if let Some(Stray { what, link }) = history.stray(last).await? {
+        return broken(format!(
+            "there is a row of kind {what} numbered {link}, but the chain has links 1 to {last}: \
+             the row was inserted, or the end of the chain was removed"
+        ));
+    }
     let mut tip = Tip::EMPTY;
     let mut replay = Replay::default();
     while tip.seq < last {
         let from = tip.seq.saturating_add(1);
-        let window = Window::read(conn, from, from.saturating_add(WINDOW - 1).min(last)).await?;
+        let to = from.saturating_add(WINDOW - 1).min(last);
+        let window = history.window(from, to).await?;
         tip = check_window(&window, tip, last, &mut replay, expected)?;
     }
-    match expected {
-        Some(head) if head.length > tip.head().length => broken(format!(
+    if let Some(head) = expected
+        && head.length > tip.head().length
+    {
+        return broken(format!(
             "the chain ends at link {}, but link {} is known: the tail of history was cut off",
             tip.seq, head.length
-        )),
-        _ => {
-            replay.compare(conn).await?;
-            history::refuse_missing_triggers(conn).await?;
-            Ok(tip.head())
-        }
+        ));
     }
+    replay.compare(history.held().await?, history.blocks().await?)?;
+    if !history.append_only().await? {
+        return broken(
+            "every link holds, but triggers that keep history append-only were removed".to_owned(),
+        );
+    }
+    Ok(tip.head())
 }
 
 /// Follows the chain through a window. Returns the tip after it.

@@ -24,6 +24,9 @@ pub enum LedgerError {
     /// The key file is missing, unreadable or not the one this ledger was sealed with.
     #[error("{0}")]
     Key(String),
+    /// The store is not set up so that a ledger can be kept in it.
+    #[error("{0}")]
+    Unsuitable(String),
     /// The stored data contradict themselves, or come from a newer version.
     #[error("{0}")]
     Corrupt(String),

@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
@@ -44,6 +44,82 @@ impl Place<'_> {
     }
 }
 
+/// Where a secret of an App is.
+pub(crate) fn app_place<'a>(row: &'a [i64; 1], column: &'static str) -> Place<'a> {
+    Place {
+        table: "apps",
+        row,
+        column,
+    }
+}
+
+/// Where a ServerSecret is: AppId and serial.
+pub(crate) fn secret_place(row: &[i64; 2]) -> Place<'_> {
+    Place {
+        table: "server_secrets",
+        row,
+        column: "sealed",
+    }
+}
+
+const CHECK: &str = "tidegate key check";
+const CHECK_PLACE: Place<'static> = Place {
+    table: "meta",
+    row: &[],
+    column: "key_check",
+};
+
+/// Name of the key file in the data directory, unless configured.
+pub(crate) const KEY_FILE: &str = "secrets.key";
+
+/// Where the key file is.
+pub(crate) fn key_path(data_dir: &Path, configured: Option<&Path>) -> PathBuf {
+    configured.map_or_else(|| data_dir.join(KEY_FILE), Path::to_owned)
+}
+
+/// What ties a ledger to its key.
+pub(crate) struct KeyMarks {
+    /// Names the key.
+    pub id: String,
+    /// A known text, sealed with it.
+    pub check: Vec<u8>,
+}
+
+impl KeyMarks {
+    /// For a ledger that is sealed with this key.
+    pub(crate) fn of(key: &SealingKey) -> Result<Self, LedgerError> {
+        Ok(Self {
+            id: key.id(),
+            check: key.seal(CHECK_PLACE, CHECK)?,
+        })
+    }
+
+    /// The key of the ledger that has these marks, or words about why it is not there.
+    pub(crate) fn matching(&self, key_file: &Path) -> Result<SealingKey, LedgerError> {
+        let id = &self.id;
+        let Some(key) = SealingKey::load(key_file)? else {
+            return Err(LedgerError::Key(format!(
+                "the ledger is sealed with key {id}, and the key file {} is missing; put it back, \
+                 or copy it from another server of this ledger (backups of the ledger do not \
+                 contain it), or name it in secrets.key_file",
+                key_file.display()
+            )));
+        };
+        let opens = key
+            .open(CHECK_PLACE, &self.check)
+            .is_ok_and(|text| text.expose() == CHECK);
+        if key.id() != *id || !opens {
+            return Err(LedgerError::Key(format!(
+                "the ledger is sealed with key {id}, and the key file {} holds another ({}); put \
+                 the right one back, or name it in secrets.key_file",
+                key_file.display(),
+                key.id()
+            )));
+        }
+        Ok(key)
+    }
+}
+
 /// The key that seals a ledger's secrets.
 pub(crate) struct SealingKey {
     cipher: XChaCha20Poly1305,
@@ -67,6 +143,14 @@ impl SealingKey {
             ))
         })?;
         Ok(Some(Self::from_bytes(&key)))
+    }
+
+    /// Reads the key file, or makes it together with a key.
+    pub(crate) fn load_or_create(path: &Path) -> Result<Self, LedgerError> {
+        match Self::load(path)? {
+            Some(key) => Ok(key),
+            None => Self::create(path),
+        }
     }
 
     /// Makes a key and its file, mode 0600, on disk before this returns.

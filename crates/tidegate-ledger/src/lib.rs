@@ -6,22 +6,29 @@
 
 pub mod audit;
 mod chain;
+mod columns;
+mod copy;
 mod data_dir;
 mod encode;
 mod error;
 mod keys;
+mod lanes;
 mod model;
+mod postgres;
 mod sqlite;
 mod stats;
 mod store;
 
+pub use copy::{Address, Copied, copy, restore_postgres};
 pub use data_dir::DataDir;
 pub use error::LedgerError;
 pub use model::{
-    App, Attempt, AttemptResult, Bound, ClockMark, Decided, DecisionRecord, Head, LiveSecret,
-    NonceRecord, NonceUse, Placement, PublishAuth, RestoreHold, SavedAnswer, StreamStatus, Target,
-    Vendor, Verdict,
+    App, Attempt, AttemptResult, Bound, Change, Changes, ClockMark, Cursor, Decided,
+    DecisionRecord, Head, LiveSecret, NonceRecord, NonceUse, Placement, PublishAuth, RestoreHold,
+    SavedAnswer, StreamStatus, Target, Vendor, Verdict,
 };
+pub use postgres::PostgresLedger;
+pub use postgres::url::{BadLedgerUrl, LedgerUrl};
 pub use sqlite::restore::{Restored, restore};
 pub use sqlite::{OpenOptions, SqliteLedger};
 pub use stats::{Queued, Stats};

@@ -277,6 +277,44 @@ pub struct Head {
     pub hash: String,
 }
 
+/// How far somebody has followed a ledger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    /// The end of the chain as seen.
+    pub head: Head,
+    /// Rises whenever an App, a secret or a target changes.
+    pub revision: u64,
+}
+
+/// What happened after a [`Cursor`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changes {
+    /// Streams that were decided on, each once, as they stand after all of it.
+    pub streams: Vec<Change>,
+    /// Apps, secrets or targets changed.
+    pub apps: bool,
+    /// Something happened to the ledger as a whole: a restore, or its confirmation.
+    pub events: bool,
+    /// The history that was followed is not in the ledger: everything has to be loaded again, and
+    /// `streams` is empty.
+    pub replaced: bool,
+    /// Where to go on.
+    pub next: Cursor,
+    /// There is more to read at once.
+    pub more: bool,
+}
+
+/// A stream that was decided on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// The stream.
+    pub key: StreamKey,
+    /// Its block; `None`: it is open.
+    pub block: Option<Block>,
+    /// Its newest decision.
+    pub generation: Generation,
+}
+
 /// What a verification of the chain found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {

@@ -5,6 +5,7 @@
 
 mod apps;
 mod backup;
+mod changes;
 mod checkpoint;
 pub(crate) mod connect;
 mod decide;
@@ -31,17 +32,18 @@ use tokio::task::JoinHandle;
 
 use crate::data_dir::DataDir;
 use crate::error::LedgerError;
-use crate::keys::SealingKey;
+use crate::keys::{self, SealingKey};
+use crate::lanes::{self, Queues};
 use crate::model::{
-    App, Attempt, Bound, ClockMark, Head, NonceRecord, NonceUse, RestoreHold, SavedAnswer,
-    StreamStatus, Target,
+    App, Attempt, Bound, Changes, ClockMark, Cursor, Head, NonceRecord, NonceUse, RestoreHold,
+    SavedAnswer, StreamStatus, Target,
 };
 use crate::stats::{Counters, Stats};
 use crate::store::Ledger;
 use error::{OpError, reading};
 use operation::{Operation, Pending};
 use readers::Readers;
-use writer::{Queues, Writer};
+use writer::{Boxed, Writer};
 
 /// The longest that [`SqliteLedger::close`] takes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
@@ -73,7 +75,7 @@ pub struct SqliteLedger {
     key_file: PathBuf,
     sealing: Arc<SealingKey>,
     readers: Arc<Readers>,
-    queues: Mutex<Option<Queues>>,
+    queues: Mutex<Option<Queues<Boxed>>>,
     tickets: AtomicU64,
     counters: Arc<Counters>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -90,13 +92,13 @@ impl SqliteLedger {
     pub async fn open(options: OpenOptions) -> Result<Self, LedgerError> {
         let dir = DataDir::lock(&options.data_dir)?;
         let file = dir.path().join(open::FILE);
-        let key_file = open::key_path(dir.path(), options.key_file.as_deref());
+        let key_file = keys::key_path(dir.path(), options.key_file.as_deref());
         let opened = open::open(&file, &key_file).await?;
         let sealing = Arc::new(opened.sealing);
         let readers = Arc::new(opened.readers);
         let counters = Arc::new(Counters::default());
         let checkpoint = Arc::new(Notify::new());
-        let (queues, intake) = writer::queues();
+        let (queues, intake) = lanes::queues();
         let writer = Writer {
             file: file.clone(),
             sealing: Arc::clone(&sealing),
@@ -364,6 +366,20 @@ impl Ledger for SqliteLedger {
         let mut conn = self.readers.get().await?;
         let tip = operation::read_tip(&mut conn).await;
         Ok(tip.map_err(|e| reading(&e))?.head())
+    }
+
+    async fn cursor(&self) -> Result<Cursor, LedgerError> {
+        let mut conn = self.readers.get().await?;
+        changes::cursor(&mut conn).await
+    }
+
+    async fn changes_since(&self, seen: &Cursor) -> Result<Changes, LedgerError> {
+        let mut conn = self.readers.get().await?;
+        changes::since(&mut conn, seen).await
+    }
+
+    async fn changed(&self) {
+        std::future::pending().await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), LedgerError> {

@@ -7,8 +7,8 @@ use tidegate_core::{Actor, AppId, Ask, Block, Generation, RequestId, Secret, Str
 
 use crate::error::LedgerError;
 use crate::model::{
-    App, Attempt, Bound, ClockMark, Head, NonceRecord, NonceUse, RestoreHold, SavedAnswer,
-    StreamStatus, Target,
+    App, Attempt, Bound, Changes, ClockMark, Cursor, Head, NonceRecord, NonceUse, RestoreHold,
+    SavedAnswer, StreamStatus, Target,
 };
 
 /// The durable store. Every writing method returns after its commit is on disk, and an error means
@@ -119,6 +119,18 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The head of the chain.
     async fn head(&self) -> Result<Head, LedgerError>;
+
+    /// Where the ledger is right now, to follow it from here with [`Ledger::changes_since`].
+    async fn cursor(&self) -> Result<Cursor, LedgerError>;
+
+    /// What happened after `seen`, by whichever server; this server's own decisions too. Reads a
+    /// bounded part of history at a time.
+    async fn changes_since(&self, seen: &Cursor) -> Result<Changes, LedgerError>;
+
+    /// Returns when another server may have changed something: at once when one says so, and every
+    /// second in case nobody could. Never returns on a ledger that only this server can write.
+    /// One caller at a time.
+    async fn changed(&self);
 
     /// Writes a complete, consistent copy to a new file while the ledger is in use.
     async fn backup(&self, to: &Path) -> Result<(), LedgerError>;

@@ -16,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tidegate_ledger::LedgerUrl;
 use tidegate_origin::Options as Origin;
 use toml::de::{DeTable, DeValue};
 
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) server_api: ServerApi,
     pub(crate) api: Api,
+    pub(crate) ledger: LedgerConfig,
     pub(crate) secrets: Secrets,
     /// `rtmp`, `media` and `distributors` in here are filled in by [`Config::origin_options`].
     pub(crate) origin: Origin,
@@ -99,6 +101,13 @@ pub(crate) struct Api {
     pub(crate) drain: Duration,
 }
 
+/// Where the ledger is.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerConfig {
+    /// `None`: SQLite in the data directory.
+    pub(crate) url: Option<LedgerUrl>,
+}
+
 /// The key that secrets are sealed with.
 #[derive(Clone, Debug)]
 pub(crate) struct Secrets {
@@ -143,6 +152,7 @@ impl Default for Config {
                 write_timeout: Duration::from_secs(10),
                 drain: Duration::from_secs(5),
             },
+            ledger: LedgerConfig { url: None },
             secrets: Secrets { key_file: None },
             origin,
         }

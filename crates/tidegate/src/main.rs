@@ -11,6 +11,7 @@ mod limits;
 mod output;
 mod serve;
 mod signals;
+mod store;
 mod telemetry;
 
 use std::path::Path;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidegate_engine::Engine;
-use tidegate_ledger::{DataDir, OpenOptions, SqliteLedger};
+use tidegate_ledger::DataDir;
 use tidegate_origin::{Hub, Origin};
 use tidegate_server::{Attachment, Server, ServerOptions};
 use tokio::task::{JoinError, JoinSet};
@@ -18,6 +18,7 @@ use crate::config::{AuthCodes, Config};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, Readers};
 use crate::signals::Signals;
+use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::{first_start, limits};
 use maintenance::StoreWork;
@@ -122,7 +123,7 @@ struct Running {
     faces: JoinSet<&'static str>,
     /// What records and carries out ends.
     loops: JoinSet<&'static str>,
-    ledger: Arc<SqliteLedger>,
+    store: Store,
     listen_file: ListenFile,
 }
 
@@ -145,14 +146,13 @@ impl Running {
             "API server"
         });
 
-        let ledger = SqliteLedger::open(open_options(config)).await?;
-        let ledger = Arc::new(ledger);
-        let listen_file = ListenFile(ledger.data_dir().join(files::LISTEN));
+        let store = Store::open(config).await?;
+        let listen_file = ListenFile(store.data_dir().join(files::LISTEN));
         listen_file.remove();
         let options = config.origin_options();
         let hub = Hub::new(&options);
-        let engine = Engine::start(ledger.clone(), hub.clone(), Default::default()).await?;
-        first_start::prepare(&engine, ledger.data_dir()).await?;
+        let engine = Engine::start(store.ledger(), hub.clone(), Default::default()).await?;
+        first_start::prepare(&engine, store.data_dir()).await?;
 
         let origin = Origin::bind(&options, hub, engine.clone())
             .await
@@ -162,7 +162,7 @@ impl Running {
             engine: engine.clone(),
             rtmp: media.rtmp,
             media: media.media,
-            maintenance: Arc::new(StoreWork(ledger.clone())),
+            maintenance: Arc::new(StoreWork(store.clone())),
         };
         handle.attach(attachment).await?;
         let token = stop_faces.clone();
@@ -181,13 +181,13 @@ impl Running {
             api: api.to_string(),
         };
         listen_file.write(&listening);
-        log_ready(&listening, ledger.data_dir());
+        log_ready(&listening, store.data_dir());
         Ok(Self {
             stop_faces,
             stop_loops,
             faces,
             loops,
-            ledger,
+            store,
             listen_file,
         })
     }
@@ -200,7 +200,7 @@ impl Running {
         while self.faces.join_next().await.is_some() {}
         self.stop_loops.cancel();
         while self.loops.join_next().await.is_some() {}
-        self.ledger.close().await;
+        self.store.close().await;
         self.listen_file.remove();
         tracing::info!("stopped");
     }
@@ -223,14 +223,6 @@ fn media_bind_failed(error: tidegate_origin::BindError) -> Failure {
         _ => "listen.media",
     };
     Failure::failed(format!("{error}; free it, or set {key}"))
-}
-
-/// Where this configuration keeps its ledger.
-pub(crate) fn open_options(config: &Config) -> OpenOptions {
-    OpenOptions {
-        data_dir: config.data_dir.clone(),
-        key_file: config.secrets.key_file.clone(),
-    }
 }
 
 fn server_options(config: &Config) -> ServerOptions {

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Row, SqliteConnection};
-
+use super::history::StoredBlock;
 use super::{Stop, broken};
 use crate::chain::{RawDecision, RawEvent};
 
@@ -62,29 +61,20 @@ impl Replay {
     }
 
     /// Compares with the blocks and the hold that are stored.
-    pub(super) async fn compare(mut self, conn: &mut SqliteConnection) -> Result<(), Stop> {
-        let held: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM meta WHERE name = 'restore_hold'")
-                .fetch_optional(&mut *conn)
-                .await?;
-        if held.is_some() != self.held {
+    pub(super) fn compare(mut self, held: bool, stored: Vec<StoredBlock>) -> Result<(), Stop> {
+        if held != self.held {
             return broken(
                 "the hold on resumes does not agree with history: it was set or lifted by hand"
                     .to_owned(),
             );
         }
-        let rows = sqlx::query(
-            "SELECT app_id, stream, generation, since_ms, until_ms, held_resume FROM blocks",
-        )
-        .fetch_all(conn)
-        .await?;
-        for row in rows {
-            let (app, stream): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+        for block in stored {
+            let (app, stream) = (block.app, block.stream);
             let stored = Standing {
-                generation: row.try_get(2)?,
-                since_ms: row.try_get(3)?,
-                until_ms: row.try_get(4)?,
-                held_resume: row.try_get(5)?,
+                generation: block.generation,
+                since_ms: block.since_ms,
+                until_ms: block.until_ms,
+                held_resume: block.held_resume,
             };
             let wanted = self
                 .blocks

@@ -8,34 +8,13 @@ use sqlx::sqlite::SqliteRow;
 use tidegate_core::{AppId, Secret, UnixMs};
 
 use super::error::{OpError, is_unique, reading};
-use super::operation::{Lane, Operation, Tx, require_app};
+use super::operation::{Operation, Tx, require_app};
 use super::rows::{self, get};
+use crate::columns::{auth_value, auth_word};
 use crate::error::LedgerError;
-use crate::keys::{Place, SealingKey};
-use crate::model::{App, LiveSecret, PublishAuth};
-
-fn app_place<'a>(row: &'a [i64; 1], column: &'static str) -> Place<'a> {
-    Place {
-        table: "apps",
-        row,
-        column,
-    }
-}
-
-fn secret_place(row: &[i64; 2]) -> Place<'_> {
-    Place {
-        table: "server_secrets",
-        row,
-        column: "sealed",
-    }
-}
-
-fn auth_word(auth: PublishAuth) -> &'static str {
-    match auth {
-        PublishAuth::None => "none",
-        PublishAuth::Signed => "signed",
-    }
-}
+use crate::keys::{SealingKey, app_place, secret_place};
+use crate::lanes::Lane;
+use crate::model::{App, LiveSecret};
 
 /// [`crate::Ledger::create_app`].
 pub(super) struct CreateApp(pub App);
@@ -73,8 +52,7 @@ impl Operation for CreateApp {
         for (serial, secret) in (1_i64..).zip(app.server_secrets.iter().rev()) {
             insert_secret(tx, app.id, serial, &secret.secret, secret.expires).await?;
         }
-        tx.memory.forget_targets();
-        Ok(())
+        tx.bump_revision().await
     }
 }
 
@@ -197,7 +175,8 @@ impl Operation for RotateSecret {
         .bind(self.earlier_end.0)
         .execute(&mut *tx.conn)
         .await?;
-        insert_secret(tx, self.app, newest + 1, &self.secret, None).await
+        insert_secret(tx, self.app, newest + 1, &self.secret, None).await?;
+        tx.bump_revision().await
     }
 }
 
@@ -242,7 +221,7 @@ impl Operation for RotatePublishKey {
             .bind(backup)
             .execute(&mut *tx.conn)
             .await?;
-        Ok(())
+        tx.bump_revision().await
     }
 }
 
@@ -268,7 +247,7 @@ impl Operation for SetDisabled {
             .await?;
         match changed.rows_affected() {
             0 => Err(LedgerError::NoSuchApp(self.app.0).into()),
-            _ => Ok(()),
+            _ => tx.bump_revision().await,
         }
     }
 }
@@ -308,11 +287,7 @@ fn app_value(row: &SqliteRow, sealing: &SealingKey) -> Result<App, LedgerError> 
         rtmp_app: get(row, 2)?,
         disabled: get(row, 3)?,
         created: UnixMs(get(row, 4)?),
-        publish_auth: match auth.as_str() {
-            "none" => PublishAuth::None,
-            "signed" => PublishAuth::Signed,
-            _ => return Err(rows::corrupt("an App's publish authentication")),
-        },
+        publish_auth: auth_value(&auth)?,
         bind_nonces: get(row, 6)?,
         default_forbid: get::<Option<i64>>(row, 7)?
             .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),

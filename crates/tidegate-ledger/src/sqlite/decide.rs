@@ -7,10 +7,11 @@ use tidegate_core::{
 };
 
 use super::error::OpError;
-use super::operation::{Lane, Operation, Tx};
+use super::operation::{Operation, Tx};
 use super::rows::{self, column, value};
 use super::writer::run;
 use crate::chain::{LinkKind, RawActor, RawDecision, RawEvent};
+use crate::lanes::Lane;
 use crate::model::{Bound, Decided, NonceRecord, NonceUse, Placement, Target};
 
 /// Everything that a decision depends on. `$NNN` rather than `?NNN` in texts of several

@@ -1,5 +1,8 @@
 //! SQLite's errors as the ledger's.
 
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::SqliteError;
+
 use crate::error::LedgerError;
 
 /// Why an operation inside a batch did not happen.
@@ -55,7 +58,10 @@ pub(crate) fn unavailable(doing: &'static str, error: &sqlx::Error) -> LedgerErr
 
 /// SQLite's primary result code, if the error is SQLite's.
 pub(crate) fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?;
+    let code = error
+        .as_database_error()?
+        .try_downcast_ref::<SqliteError>()?
+        .code()?;
     code.parse::<u32>().ok().map(|code| code & 0xff)
 }
 

@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use tidegate_core::UnixMs;
 
 use super::error::OpError;
-use super::operation::{Lane, Operation, Tx};
+use super::operation::{Operation, Tx};
 use super::rows::{column, value};
 use crate::chain::{self, LinkKind, RawAttempt};
-use crate::model::{Attempt, AttemptResult, ClockMark, SavedAnswer};
+use crate::columns::raw_attempt;
+use crate::lanes::Lane;
+use crate::model::{Attempt, ClockMark, SavedAnswer};
 
 /// [`crate::Ledger::next_instance`].
 pub(super) struct NextInstance;
@@ -99,23 +101,6 @@ impl Operation for ForgetNonces {
 
 /// [`crate::Ledger::record_attempts`].
 pub(super) struct RecordAttempts(pub Vec<Attempt>);
-
-fn raw_attempt(attempt: &Attempt) -> RawAttempt {
-    RawAttempt {
-        app: i64::from(attempt.key.app.0),
-        stream: attempt.key.stream.as_str().to_owned(),
-        target: attempt.target,
-        generation: column(attempt.generation.0),
-        at_ms: attempt.at.0,
-        result: match attempt.result {
-            AttemptResult::Accepted => "accepted",
-            AttemptResult::Failed => "failed",
-        }
-        .to_owned(),
-        vendor_request_id: attempt.vendor_request_id.clone(),
-        words: attempt.words.clone(),
-    }
-}
 
 #[async_trait]
 impl Operation for RecordAttempts {

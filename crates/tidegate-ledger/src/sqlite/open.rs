@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::{ConnectOptions, SqliteConnection};
 
@@ -12,23 +12,10 @@ use super::operation::Memory;
 use super::readers::Readers;
 use super::writer::run;
 use crate::error::LedgerError;
-use crate::keys::{Place, SealingKey, sync_parent};
+use crate::keys::{KeyMarks, SealingKey, sync_parent};
 
 /// Name of the database in the data directory.
 pub(crate) const FILE: &str = "ledger.db";
-/// Name of the key file in the data directory, unless configured.
-pub(crate) const KEY_FILE: &str = "secrets.key";
-
-const CHECK: &str = "tidegate key check";
-
-fn check_place() -> Place<'static> {
-    Place {
-        table: "meta",
-        row: &[],
-        column: "key_check",
-    }
-}
-
 /// A ledger that was opened as far as the disk allows.
 pub(super) struct Opened {
     pub readers: Readers,
@@ -100,10 +87,7 @@ async fn check_readable(conn: &mut SqliteConnection) -> Result<(), LedgerError> 
 }
 
 async fn create(file: &Path, key_file: &Path) -> Result<SqliteConnection, LedgerError> {
-    let sealing = match SealingKey::load(key_file)? {
-        Some(key) => key,
-        None => SealingKey::create(key_file)?,
-    };
+    let sealing = SealingKey::load_or_create(key_file)?;
     fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -122,7 +106,7 @@ async fn create(file: &Path, key_file: &Path) -> Result<SqliteConnection, Ledger
 
 /// Ties the ledger to its key. Until this is committed nothing can have been sealed.
 async fn establish(conn: &mut SqliteConnection, sealing: &SealingKey) -> Result<(), LedgerError> {
-    let check = sealing.seal(check_place(), CHECK)?;
+    let marks = KeyMarks::of(sealing)?;
     run(conn, "BEGIN IMMEDIATE")
         .await
         .map_err(|e| writing(&e))?;
@@ -130,8 +114,8 @@ async fn establish(conn: &mut SqliteConnection, sealing: &SealingKey) -> Result<
         "INSERT OR REPLACE INTO meta (name, value) VALUES ('key_id', $1), ('key_check', $2);
          COMMIT",
     )
-    .bind(sealing.id())
-    .bind(check)
+    .bind(marks.id)
+    .bind(marks.check)
     .execute(conn)
     .await
     .map_err(|e| writing(&e))?;
@@ -143,29 +127,11 @@ pub(crate) async fn matching_key(
     conn: &mut SqliteConnection,
     key_file: &Path,
 ) -> Result<SealingKey, LedgerError> {
-    let (id, check) = key_marks(conn).await?;
-    let Some(key) = SealingKey::load(key_file)? else {
-        return Err(LedgerError::Key(format!(
-            "the ledger is sealed with key {id}, and the key file {} is missing; put it back \
-             (backups of the ledger do not contain it), or name it in secrets.key_file",
-            key_file.display()
-        )));
-    };
-    let opens = key
-        .open(check_place(), &check)
-        .is_ok_and(|text| text.expose() == CHECK);
-    if key.id() != id || !opens {
-        return Err(LedgerError::Key(format!(
-            "the ledger is sealed with key {id}, and the key file {} holds another ({}); put the \
-             right one back, or name it in secrets.key_file",
-            key_file.display(),
-            key.id()
-        )));
-    }
-    Ok(key)
+    key_marks(conn).await?.matching(key_file)
 }
 
-async fn key_marks(conn: &mut SqliteConnection) -> Result<(String, Vec<u8>), LedgerError> {
+/// The marks of the key that a ledger is sealed with.
+pub(crate) async fn key_marks(conn: &mut SqliteConnection) -> Result<KeyMarks, LedgerError> {
     let id: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'key_id'")
         .fetch_optional(&mut *conn)
         .await
@@ -175,12 +141,10 @@ async fn key_marks(conn: &mut SqliteConnection) -> Result<(String, Vec<u8>), Led
             .fetch_optional(conn)
             .await
             .map_err(|e| reading(&e))?;
-    id.zip(check).ok_or_else(|| {
-        LedgerError::Corrupt("the file is not a finished ledger: it names no key".into())
-    })
-}
-
-/// Where the key file is.
-pub(crate) fn key_path(data_dir: &Path, configured: Option<&Path>) -> PathBuf {
-    configured.map_or_else(|| data_dir.join(KEY_FILE), Path::to_owned)
+    match (id, check) {
+        (Some(id), Some(check)) => Ok(KeyMarks { id, check }),
+        _ => Err(LedgerError::Corrupt(
+            "the file is not a finished ledger: it names no key".into(),
+        )),
+    }
 }

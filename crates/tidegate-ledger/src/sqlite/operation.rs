@@ -13,20 +13,8 @@ use super::rows;
 use crate::chain::{Hash, LinkKind, Tip};
 use crate::error::LedgerError;
 use crate::keys::SealingKey;
+use crate::lanes::{Lane, Waiting};
 use crate::model::Target;
-
-/// Which queue an operation waits in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Lane {
-    /// Forbids.
-    Takedown,
-    /// Resumes, scheduled ends, confirmations.
-    Release,
-    /// What somebody waits for.
-    Rest,
-    /// What may wait for company, to share its fsync.
-    Patient,
-}
 
 /// A write. It may be applied more than once: a batch that cannot be committed is tried again
 /// without what is not a takedown.
@@ -115,6 +103,18 @@ impl Tx<'_> {
         Ok(targets)
     }
 
+    /// Apps, secrets or targets change with this transaction.
+    pub(crate) async fn bump_revision(&mut self) -> Result<(), OpError> {
+        sqlx::query(
+            "INSERT INTO meta (name, value) VALUES ('revision', 1)
+             ON CONFLICT (name) DO UPDATE SET value = value + 1",
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        self.memory.forget_targets();
+        Ok(())
+    }
+
     /// Appends a link of the chain whose history row is inserted beside it.
     pub(crate) async fn append_link(
         &mut self,
@@ -194,10 +194,7 @@ pub(crate) async fn read_tip(conn: &mut SqliteConnection) -> Result<Tip, sqlx::E
 
 /// An operation with its caller, in a queue.
 #[async_trait]
-pub(crate) trait Job: Send {
-    /// Place in order of arrival.
-    fn ticket(&self) -> u64;
-
+pub(crate) trait Job: Waiting {
     /// Whether it survives a batch that cannot be committed as a whole.
     fn is_takedown(&self) -> bool;
 
@@ -231,12 +228,20 @@ pub(crate) struct Pending<O: Operation> {
     pub outcome: Option<Result<O::Out, LedgerError>>,
 }
 
-#[async_trait]
-impl<O: Operation> Job for Pending<O> {
+impl<O: Operation> Waiting for Pending<O> {
     fn ticket(&self) -> u64 {
         self.ticket
     }
+}
 
+impl Waiting for Box<dyn Job> {
+    fn ticket(&self) -> u64 {
+        (**self).ticket()
+    }
+}
+
+#[async_trait]
+impl<O: Operation> Job for Pending<O> {
     fn is_takedown(&self) -> bool {
         self.operation.lane() == Lane::Takedown
     }

@@ -16,8 +16,8 @@ use tidegate_core::{Actor, UnixMs};
 use super::connect::{self, beside};
 use super::decide::append_event;
 use super::error::{OpError, opening, reading, writing};
-use super::open::{FILE, key_path, matching_key};
-use super::operation::{Lane, Memory, Operation, Tx, meta_int};
+use super::open::{FILE, matching_key};
+use super::operation::{Memory, Operation, Tx, meta_int};
 use super::rows;
 use super::writer::run;
 use super::{OpenOptions as LedgerOptions, SqliteLedger, backup};
@@ -25,7 +25,8 @@ use crate::audit;
 use crate::chain::{RawActor, RawEvent};
 use crate::data_dir::DataDir;
 use crate::error::LedgerError;
-use crate::keys::{SealingKey, sync_parent};
+use crate::keys::{SealingKey, key_path, sync_parent};
+use crate::lanes::Lane;
 use crate::model::{Head, Verdict};
 
 /// More decisions than any stream can have had since a backup was made.
@@ -92,8 +93,8 @@ impl SqliteLedger {
 
 /// A checked copy of a backup beside the ledger. Its files go when it is dropped, unless it was
 /// put in place.
-struct Candidate {
-    path: PathBuf,
+pub(crate) struct Candidate {
+    pub(crate) path: PathBuf,
 }
 
 impl Drop for Candidate {
@@ -110,7 +111,12 @@ fn remove_with_log(path: &Path) {
 }
 
 impl Candidate {
-    async fn prepare(backup: &Path, file: &Path, key_file: &Path) -> Result<Self, LedgerError> {
+    /// Copies a backup beside the ledger `file` and checks it there.
+    pub(crate) async fn prepare(
+        backup: &Path,
+        file: &Path,
+        key_file: &Path,
+    ) -> Result<Self, LedgerError> {
         if !connect::log_is_empty(backup) {
             return Err(LedgerError::Corrupt(format!(
                 "{} has a write-ahead log beside it, so it is a ledger in use and no backup; \
@@ -145,7 +151,12 @@ impl Candidate {
     }
 
     /// Takes over from the ledger in place what must not go back in time, and records the restore.
-    async fn finish(&self, old: &Path, key_file: &Path, at: UnixMs) -> Result<Head, LedgerError> {
+    pub(crate) async fn finish(
+        &self,
+        old: &Path,
+        key_file: &Path,
+        at: UnixMs,
+    ) -> Result<Head, LedgerError> {
         let mut conn = self.connect().await?;
         let sealing = matching_key(&mut conn, key_file).await?;
         let old = readable(old).await;
@@ -327,7 +338,8 @@ async fn mark_restored(
     Ok(())
 }
 
-fn replaced_path(file: &Path, at: UnixMs) -> PathBuf {
+/// Where the ledger that a restore replaces is kept.
+pub(crate) fn replaced_path(file: &Path, at: UnixMs) -> PathBuf {
     let time = at.to_string().replace(['-', ':'], "");
     let mut path = beside(file, &format!(".replaced-{time}"));
     // The time has whole seconds, and a second restore may come within one.

@@ -1,77 +1,18 @@
 //! Between values and columns.
 
-use std::net::IpAddr;
-
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use tidegate_core::{
-    Actor, AppId, Block, Generation, RequestId, StreamId, StreamKey, UnixMs, Until,
-};
+use tidegate_core::{AppId, Block, Generation, RequestId, StreamKey, UnixMs};
 
 use super::error::reading;
 use crate::chain::RawActor;
+pub(crate) use crate::columns::{
+    actor_columns, app_id, column, corrupt, stream_key, until_column, until_value, value,
+};
+use crate::columns::{actor_value, result_value};
 use crate::error::LedgerError;
-use crate::model::{Attempt, AttemptResult, DecisionRecord, NonceRecord, NonceUse, Placement};
+use crate::model::{Attempt, DecisionRecord, NonceRecord, NonceUse, Placement};
 use crate::model::{Target, Vendor};
-
-/// `until_ms` of a block that lasts until lifted.
-pub(crate) const LIFTED: i64 = i64::MAX;
-
-pub(crate) fn until_column(until: Until) -> i64 {
-    match until {
-        Until::At(at) => at.0,
-        Until::Lifted => LIFTED,
-    }
-}
-
-pub(crate) fn until_value(column: i64) -> Until {
-    match column {
-        LIFTED => Until::Lifted,
-        at => Until::At(UnixMs(at)),
-    }
-}
-
-/// 64-bit numbers without a sign keep their bits; generations stay below 2^63 anyway.
-pub(crate) fn column(value: u64) -> i64 {
-    value.cast_signed()
-}
-
-pub(crate) fn value(column: i64) -> u64 {
-    column.cast_unsigned()
-}
-
-pub(crate) fn actor_columns(by: &Actor) -> RawActor {
-    let (actor, operator, client) = match by {
-        Actor::App { client } => ("app", None, client),
-        Actor::Operator { name, client } => ("operator", Some(name.clone()), client),
-    };
-    RawActor {
-        actor: Some(actor.to_owned()),
-        operator,
-        client: Some(client.to_string()),
-    }
-}
-
-fn actor_value(raw: RawActor) -> Result<Option<Actor>, LedgerError> {
-    let Some(kind) = raw.actor else {
-        return Ok(None);
-    };
-    let client: IpAddr = raw
-        .client
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| corrupt("a client address"))?;
-    match (kind.as_str(), raw.operator) {
-        ("app", None) => Ok(Some(Actor::App { client })),
-        ("operator", Some(name)) => Ok(Some(Actor::Operator { name, client })),
-        _ => Err(corrupt("an actor")),
-    }
-}
-
-pub(crate) fn corrupt(what: &str) -> LedgerError {
-    LedgerError::Corrupt(format!(
-        "{what} in the ledger cannot be read; run tidegate audit verify"
-    ))
-}
 
 /// A column of a row, with the ledger's error.
 pub(crate) fn get<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, LedgerError>
@@ -79,17 +20,6 @@ where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
     row.try_get(index).map_err(|e| reading(&e))
-}
-
-pub(crate) fn app_id(column: i64) -> Result<AppId, LedgerError> {
-    u32::try_from(column)
-        .map(AppId)
-        .map_err(|_| corrupt("an AppId"))
-}
-
-pub(crate) fn stream_key(app: i64, stream: &str) -> Result<StreamKey, LedgerError> {
-    let stream = StreamId::parse(stream).map_err(|_| corrupt("a stream id"))?;
-    Ok(StreamKey::new(app_id(app)?, stream))
 }
 
 /// From `generation, since_ms, until_ms, held_resume` at `first`; `None` where no block stands.
@@ -158,11 +88,7 @@ pub(crate) fn attempt(key: &StreamKey, row: &SqliteRow) -> Result<Attempt, Ledge
         target: get(row, 0)?,
         generation: Generation(value(get(row, 1)?)),
         at: UnixMs(get(row, 2)?),
-        result: match result.as_str() {
-            "accepted" => AttemptResult::Accepted,
-            "failed" => AttemptResult::Failed,
-            _ => return Err(corrupt("the result of an attempt")),
-        },
+        result: result_value(&result)?,
         vendor_request_id: get(row, 4)?,
         words: get(row, 5)?,
     })

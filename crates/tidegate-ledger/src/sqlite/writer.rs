@@ -1,7 +1,4 @@
-//! The one writer: queues by lane, and batches that share a transaction and so an fsync.
-//!
-//! Lanes say which operations get into a batch when not all fit; inside a batch operations run in
-//! the order in which they arrived, so a resume that came before a forbid is applied before it.
+//! The one writer: a batch of operations is one transaction and one fsync.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,170 +6,22 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::connect;
 use super::error::opening;
-use super::operation::{Job, Lane, Memory, Stop, Tx};
+use super::operation::{Job, Memory, Stop, Tx};
 use super::readers::Readers;
 use crate::error::LedgerError;
 use crate::keys::SealingKey;
-use crate::stats::{Counters, Queued};
+use crate::lanes::{Batch, Intake};
+use crate::stats::Counters;
 
-const URGENT_QUEUE: usize = 8192;
-const REST_QUEUE: usize = 1024;
-const URGENT_BATCH: usize = 256;
-const REST_BATCH: usize = 64;
-/// How long an operation that may wait does wait for others.
-const PATIENCE: Duration = Duration::from_millis(20);
-/// The longest that a batch is held open for callers that the previous one has just answered.
-const LINGER: Duration = Duration::from_millis(1);
 const QUIET: Duration = Duration::from_millis(500);
 /// Operations after which the log is worth a checkpoint; about 10 MB when each commits alone.
 const CHECKPOINT_AFTER: usize = 500;
 
-type Boxed = Box<dyn Job>;
-
-/// The sending ends.
-#[derive(Clone)]
-pub(crate) struct Queues {
-    takedown: mpsc::Sender<Boxed>,
-    release: mpsc::Sender<Boxed>,
-    rest: mpsc::Sender<Boxed>,
-    patient: mpsc::Sender<Boxed>,
-}
-
-impl Queues {
-    /// The queue of a lane.
-    pub(crate) fn lane(&self, lane: Lane) -> &mpsc::Sender<Boxed> {
-        match lane {
-            Lane::Takedown => &self.takedown,
-            Lane::Release => &self.release,
-            Lane::Rest => &self.rest,
-            Lane::Patient => &self.patient,
-        }
-    }
-
-    /// How many operations wait.
-    pub(crate) fn lengths(&self) -> Queued {
-        let length = |queue: &mpsc::Sender<Boxed>| queue.max_capacity() - queue.capacity();
-        Queued {
-            takedown: length(&self.takedown),
-            release: length(&self.release),
-            rest: length(&self.rest),
-            patient: length(&self.patient),
-        }
-    }
-}
-
-/// The receiving ends.
-pub(crate) struct Intake {
-    takedown: mpsc::Receiver<Boxed>,
-    release: mpsc::Receiver<Boxed>,
-    rest: mpsc::Receiver<Boxed>,
-    patient: mpsc::Receiver<Boxed>,
-}
-
-/// Both ends of all lanes.
-pub(crate) fn queues() -> (Queues, Intake) {
-    let takedown = mpsc::channel(URGENT_QUEUE);
-    let release = mpsc::channel(URGENT_QUEUE);
-    let rest = mpsc::channel(REST_QUEUE);
-    let patient = mpsc::channel(REST_QUEUE);
-    let queues = Queues {
-        takedown: takedown.0,
-        release: release.0,
-        rest: rest.0,
-        patient: patient.0,
-    };
-    let intake = Intake {
-        takedown: takedown.1,
-        release: release.1,
-        rest: rest.1,
-        patient: patient.1,
-    };
-    (queues, intake)
-}
-
-/// Operations of one transaction, by lane.
-#[derive(Default)]
-struct Batch {
-    takedown: Vec<Boxed>,
-    release: Vec<Boxed>,
-    rest: Vec<Boxed>,
-    patient: Vec<Boxed>,
-}
-
-impl Batch {
-    fn urgent(&self) -> usize {
-        self.takedown.len() + self.release.len()
-    }
-
-    fn in_order(self) -> Vec<Boxed> {
-        let mut jobs = self.takedown;
-        jobs.extend(self.release);
-        jobs.extend(self.rest);
-        jobs.extend(self.patient);
-        jobs.sort_by_key(|job| job.ticket());
-        jobs
-    }
-}
-
-impl Intake {
-    /// Waits for the first operation of a batch. `None` once every sender is gone and every queue
-    /// is empty.
-    async fn first(&mut self) -> Option<Batch> {
-        let mut batch = Batch::default();
-        tokio::select! {
-            biased;
-            Some(job) = self.takedown.recv() => batch.takedown.push(job),
-            Some(job) = self.release.recv() => batch.release.push(job),
-            Some(job) = self.rest.recv() => batch.rest.push(job),
-            Some(job) = self.patient.recv() => batch.patient.push(job),
-            else => return None,
-        }
-        if !batch.patient.is_empty() {
-            let company = async {
-                tokio::select! {
-                    biased;
-                    Some(job) = self.takedown.recv() => batch.takedown.push(job),
-                    Some(job) = self.release.recv() => batch.release.push(job),
-                    Some(job) = self.rest.recv() => batch.rest.push(job),
-                    else => {}
-                }
-            };
-            let _ = tokio::time::timeout(PATIENCE, company).await;
-        }
-        Some(batch)
-    }
-
-    /// Adds what waits, up to the bounds of a batch.
-    fn fill(&mut self, batch: &mut Batch) {
-        while batch.urgent() < URGENT_BATCH {
-            match self.takedown.try_recv() {
-                Ok(job) => batch.takedown.push(job),
-                Err(_) => break,
-            }
-        }
-        while batch.urgent() < URGENT_BATCH {
-            match self.release.try_recv() {
-                Ok(job) => batch.release.push(job),
-                Err(_) => break,
-            }
-        }
-        for (queue, jobs) in [
-            (&mut self.rest, &mut batch.rest),
-            (&mut self.patient, &mut batch.patient),
-        ] {
-            while jobs.len() < REST_BATCH {
-                match queue.try_recv() {
-                    Ok(job) => jobs.push(job),
-                    Err(_) => break,
-                }
-            }
-        }
-    }
-}
+pub(super) type Boxed = Box<dyn Job>;
 
 /// The writer's own state.
 pub(crate) struct Writer {
@@ -189,11 +38,14 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Works until every sender is gone, then checkpoints and closes.
-    pub(crate) async fn run(mut self, mut intake: Intake) {
+    pub(crate) async fn run(mut self, mut intake: Intake<Boxed>) {
         let mut last_urgent = 0;
         while let Some(mut batch) = self.next(&mut intake).await {
             intake.fill(&mut batch);
-            self.linger(&mut intake, &mut batch, last_urgent).await;
+            let last = self.counters.last_commit_us.load(Ordering::Relaxed);
+            intake
+                .linger(&mut batch, last_urgent, Duration::from_micros(last))
+                .await;
             last_urgent = batch.urgent();
             let (alone, together): (Vec<_>, Vec<_>) = batch
                 .in_order()
@@ -209,7 +61,7 @@ impl Writer {
     }
 
     /// The next batch; a quiet spell is used for the checkpoint.
-    async fn next(&mut self, intake: &mut Intake) -> Option<Batch> {
+    async fn next(&mut self, intake: &mut Intake<Boxed>) -> Option<Batch<Boxed>> {
         if let Ok(batch) = tokio::time::timeout(QUIET, intake.first()).await {
             return batch;
         }
@@ -217,20 +69,6 @@ impl Writer {
             self.ask_for_checkpoint();
         }
         intake.first().await
-    }
-
-    /// Callers answered by the previous batch come back within microseconds. Taking them along
-    /// halves the fsyncs under load; a lone caller is never held.
-    async fn linger(&self, intake: &mut Intake, batch: &mut Batch, expected: usize) {
-        if expected < 2 || batch.urgent() == 0 {
-            return;
-        }
-        let last = Duration::from_micros(self.counters.last_commit_us.load(Ordering::Relaxed));
-        let until = Instant::now() + (last / 2).min(LINGER);
-        while batch.urgent() < expected.min(URGENT_BATCH) && Instant::now() < until {
-            tokio::task::yield_now().await;
-            intake.fill(batch);
-        }
     }
 
     /// Commits a batch and answers every caller. If it cannot be committed, the takedowns in it

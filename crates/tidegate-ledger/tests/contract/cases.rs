@@ -10,6 +10,7 @@ use tidegate_ledger::{
     Vendor,
 };
 
+pub(crate) use crate::changes::*;
 use crate::fixture::{
     FOREVER, NOW, app, ask, decide, fresh, generation, key, nonce, until, with_app,
 };

@@ -79,7 +79,9 @@ impl From<LedgerError> for ApiError {
             LedgerError::Unavailable { .. } | LedgerError::Locked(_) => Self::unavailable(words),
             LedgerError::Conflict(_) => Self::conflict(words),
             LedgerError::NoSuchApp(_) => Self::not_found(words),
-            LedgerError::Key(_) | LedgerError::Corrupt(_) => Self::internal(words),
+            LedgerError::Key(_) | LedgerError::Corrupt(_) | LedgerError::Unsuitable(_) => {
+                Self::internal(words)
+            }
         }
     }
 }

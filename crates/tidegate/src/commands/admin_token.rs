@@ -2,13 +2,12 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tidegate_ledger::{Ledger, SqliteLedger};
 
 use crate::cli::Remote;
 use crate::commands::{client, text};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
-use crate::{files, first_start, output, serve};
+use crate::{files, first_start, output, store::Store};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum AdminTokenCommand {
@@ -45,18 +44,19 @@ pub(crate) async fn run(command: &AdminTokenCommand, config: &Config) -> Result<
 
 async fn offline(config: &Config) -> Result<Value, Failure> {
     super::ledger::existing(config)?;
-    let ledger = SqliteLedger::open(serve::open_options(config)).await?;
+    let store = Store::open(config).await?;
     let token = first_start::new_token()?;
-    let path = ledger.data_dir().join(files::ADMIN_TOKEN);
+    let path = store.data_dir().join(files::ADMIN_TOKEN);
     // The file first: were only the ledger changed, nobody would have the token.
     let written = first_start::put_away(&path, &format!("{token}\n"));
     let outcome = match written {
-        Ok(()) => ledger
+        Ok(()) => store
+            .ledger()
             .set_admin_token(first_start::digest(&token))
             .await
             .map_err(Failure::from),
         Err(failure) => Err(failure),
     };
-    ledger.close().await;
+    store.close().await;
     outcome.map(|()| json!({"admin_token": token}))
 }

@@ -1,20 +1,20 @@
-//! `audit`: the hash chain, read from the ledger file itself, with the server up or down.
+//! `audit`: the hash chain, read from the ledger itself, with the server up or down.
 
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tidegate_ledger::{Head, Verdict, audit};
+use tidegate_ledger::{Head, Verdict};
 
 use crate::cli::Remote;
 use crate::commands::{client, text};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::{output, store};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum AuditCommand {
-    /// Recompute the chain from the ledger file; exit code 3 if it does not hold
+    /// Recompute the chain from the ledger; exit code 3 if it does not hold
     #[command(
         after_help = "Example:\n  tidegate audit head > /safe/elsewhere/head\n  \
         tidegate audit verify --head /safe/elsewhere/head"
@@ -43,7 +43,7 @@ pub(crate) async fn run(command: &AuditCommand, config: &Config) -> Result<Exit,
 
 async fn verify(args: &VerifyArgs, config: &Config) -> Result<Exit, Failure> {
     let expected = args.head.as_deref().map(read_head).transpose()?;
-    let verdict = audit::verify(&config.data_dir, expected.as_ref()).await?;
+    let verdict = store::verify(config, expected.as_ref()).await?;
     let (exit, value, words) = match verdict {
         Verdict::Intact(head) => (
             Exit::Done,
@@ -72,7 +72,7 @@ async fn head(remote: &Remote, config: &Config) -> Result<Exit, Failure> {
     let head = match &remote.server {
         Some(_) => client(remote, config)?.get(&["audit", "head"]).await?,
         None => {
-            let head = audit::head(&config.data_dir).await?;
+            let head = store::head(config).await?;
             json!({"length": head.length, "hash": head.hash})
         }
     };

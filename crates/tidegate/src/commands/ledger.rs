@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tidegate_ledger::{Ledger, SqliteLedger};
+use tidegate_ledger::{Address, LedgerUrl, OpenOptions};
 
 use crate::cli::Remote;
 use crate::client::is_down;
@@ -13,7 +13,8 @@ use crate::commands::{client, items};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, wall_clock};
-use crate::{first_start, output, serve};
+use crate::store::{self, Store};
+use crate::{first_start, output};
 
 const KEY_NOTE: &str = "The key file (secrets.key, or secrets.key_file) is not part of a backup: \
                         keep a copy of it elsewhere.";
@@ -29,6 +30,13 @@ pub(crate) enum LedgerCommand {
     /// Decisions made since are not in it, so resumes and scheduled ends are held until
     /// `tidegate ledger confirm`.
     Restore(RestoreArgs),
+    /// Copy a whole ledger into an empty directory or database, with its servers stopped
+    #[command(
+        after_help = "Example:\n  tidegate ledger copy --from /var/lib/tidegate --to \
+        postgres://tidegate@db/tidegate\n\nWithout --from or --to, the ledger of the configuration is \
+        meant. The key of a PostgreSQL\nledger is in the data directory."
+    )]
+    Copy(CopyArgs),
     /// Let held resumes and ends go ahead after a restore
     Confirm(Remote),
 }
@@ -39,6 +47,26 @@ pub(crate) struct FileArgs {
     file: PathBuf,
     #[command(flatten)]
     remote: Remote,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Ends {
+    /// Data directory or postgres:// URL to copy from
+    #[arg(long, value_name = "URL|DIR")]
+    from: Option<String>,
+    /// Data directory or postgres:// URL to copy to
+    #[arg(long, value_name = "URL|DIR")]
+    to: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CopyArgs {
+    #[command(flatten)]
+    ends: Ends,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -54,6 +82,7 @@ pub(crate) async fn run(command: &LedgerCommand, config: &Config) -> Result<Exit
     match command {
         LedgerCommand::Backup(args) => backup(args, config).await,
         LedgerCommand::Restore(args) => restore(args, config).await,
+        LedgerCommand::Copy(args) => copy(args, config).await,
         LedgerCommand::Confirm(remote) => confirm(remote, config).await,
     }
 }
@@ -63,9 +92,9 @@ async fn backup(args: &FileArgs, config: &Config) -> Result<Exit, Failure> {
     let asked = ask(&args.remote, config, "backup", &file).await;
     match asked {
         Err(failure) if may_work_offline(&failure, &args.remote) => {
-            let ledger = open(config, failure).await?;
-            let outcome = ledger.backup(&file).await;
-            ledger.close().await;
+            let store = open(config, failure).await?;
+            let outcome = store.ledger().backup(&file).await;
+            store.close().await;
             outcome?;
         }
         other => {
@@ -110,6 +139,49 @@ async fn restore(args: &RestoreArgs, config: &Config) -> Result<Exit, Failure> {
         );
     }
     Ok(Exit::Done)
+}
+
+async fn copy(args: &CopyArgs, config: &Config) -> Result<Exit, Failure> {
+    let from = end("--from", args.ends.from.as_deref(), config)?;
+    let to = end("--to", args.ends.to.as_deref(), config)?;
+    let copied = tidegate_ledger::copy(&from, &to).await?;
+    let head = &copied.head;
+    if args.json {
+        output::json(&json!({
+            "length": head.length,
+            "hash": head.hash,
+            "rows": copied.rows,
+            "resealed": copied.resealed,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    output::line(&format!(
+        "The ledger was copied: {} rows, audit head {}:{}, verified before and after.",
+        copied.rows.values().sum::<u64>(),
+        head.length,
+        head.hash
+    ))?;
+    if copied.resealed {
+        output::note("Its secrets were sealed anew with the key of the copy.");
+    }
+    output::note("The ledger that was copied is as it was: start no server on it any more.");
+    Ok(Exit::Done)
+}
+
+/// A directory has its key inside, unless it is the one of the configuration.
+fn end(flag: &str, given: Option<&str>, config: &Config) -> Result<Address, Failure> {
+    match given {
+        None => Ok(store::address(config)),
+        Some(text) if text.contains("://") => {
+            let url = LedgerUrl::parse(text)
+                .map_err(|wrong| Failure::usage(format!("{flag}: {wrong}, or a data directory")))?;
+            Ok(Address::Postgres(url, store::open_options(config)))
+        }
+        Some(dir) if Path::new(dir) == config.data_dir => {
+            Ok(Address::Directory(store::open_options(config)))
+        }
+        Some(dir) => Ok(Address::Directory(OpenOptions::new(dir))),
+    }
 }
 
 fn ask_first(file: &Path) -> Result<(), Failure> {
@@ -168,15 +240,15 @@ fn may_work_offline(failure: &Failure, remote: &Remote) -> bool {
     is_down(failure) && remote.server.is_none()
 }
 
-async fn open(config: &Config, down: Failure) -> Result<SqliteLedger, Failure> {
+async fn open(config: &Config, down: Failure) -> Result<Store, Failure> {
     existing(config).map_err(|absent| Failure::new(down.exit, absent.words))?;
-    Ok(SqliteLedger::open(serve::open_options(config)).await?)
+    Ok(Store::open(config).await?)
 }
 
 /// Refuses a directory without a ledger, so that a mistyped one is not made.
 pub(super) fn existing(config: &Config) -> Result<(), Failure> {
     let file = config.data_dir.join("ledger.db");
-    if file.exists() {
+    if file.exists() || (config.ledger.url.is_some() && config.data_dir.is_dir()) {
         return Ok(());
     }
     Err(Failure::failed(format!(
@@ -199,15 +271,19 @@ async fn restore_offline(
             config.data_dir.display()
         )));
     }
-    let options = serve::open_options(config);
-    let restored = tidegate_ledger::restore(&options, file, wall_clock()).await?;
+    let options = store::open_options(config);
+    let restored = match &config.ledger.url {
+        None => tidegate_ledger::restore(&options, file, wall_clock()).await?,
+        Some(url) => tidegate_ledger::restore_postgres(url, &options, file, wall_clock()).await?,
+    };
     // The token that opened this server goes on opening it, whatever the backup holds.
     if let Ok(token) = std::fs::read_to_string(config.data_dir.join(files::ADMIN_TOKEN)) {
-        let ledger = SqliteLedger::open(options).await?;
-        let kept = ledger
+        let store = Store::open(config).await?;
+        let kept = store
+            .ledger()
             .set_admin_token(first_start::digest(token.trim_end()))
             .await;
-        ledger.close().await;
+        store.close().await;
         kept?;
     }
     Ok(restored.replaced)

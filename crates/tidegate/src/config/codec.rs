@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_core::text::printable;
+use tidegate_ledger::LedgerUrl;
 use toml::de::DeValue;
 use tracing_subscriber::filter::Targets;
 
@@ -96,6 +97,7 @@ fn quoted(text: &str) -> String {
 
 pub(super) struct Path;
 pub(super) struct OptionalPath;
+pub(super) struct Url;
 pub(super) struct Address;
 pub(super) struct Level;
 pub(super) struct LogFormatWord;
@@ -132,6 +134,28 @@ impl Codec<Option<PathBuf>> for OptionalPath {
 
     fn show(value: &Option<PathBuf>) -> String {
         quoted(&value.as_deref().unwrap_or("".as_ref()).to_string_lossy())
+    }
+}
+
+impl Codec<Option<LedgerUrl>> for Url {
+    const EXPECTED: &'static str = "a URL such as \"postgres://user:password@host:5432/database?sslmode=verify-full\", or \"\" for \
+         SQLite in the data directory";
+
+    fn read(raw: &Raw<'_>) -> Option<Option<LedgerUrl>> {
+        match raw.text()? {
+            "" => Some(None),
+            text => LedgerUrl::parse(text).ok().map(Some),
+        }
+    }
+
+    /// Without the password.
+    fn show(value: &Option<LedgerUrl>) -> String {
+        quoted(&value.as_ref().map(LedgerUrl::to_string).unwrap_or_default())
+    }
+
+    /// A wrong URL is not repeated: it may hold a password all the same.
+    fn read_or_say(raw: &Raw<'_>) -> Result<Option<LedgerUrl>, String> {
+        Self::read(raw).ok_or_else(|| format!("expected {}", Self::EXPECTED))
     }
 }
 

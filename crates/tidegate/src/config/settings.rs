@@ -3,7 +3,7 @@
 use super::Config;
 use super::codec::{
     Address, AuthCodesWord, Codec, Count, CountOrZero, Flag, Level, List, LogFormatWord,
-    OptionalPath, Path, Raw, Size, Text, Time, TimeOrZero, WholeTime,
+    OptionalPath, Path, Raw, Size, Text, Time, TimeOrZero, Url, WholeTime,
 };
 
 /// One key: how it is set and printed.
@@ -50,6 +50,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!(Time, api.body_timeout),
     setting!(Time, api.write_timeout),
     setting!(Time, api.drain),
+    setting!(Url, ledger.url),
     setting!(OptionalPath, secrets.key_file),
     setting!(Count, origin.max_connections),
     setting!(Count, origin.publishes_per_connection),

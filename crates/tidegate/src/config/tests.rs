@@ -83,12 +83,28 @@ fn unknown_keys_are_refused_with_file_and_line() {
              \"256KiB\" or a number of bytes, got a value of type table",
         ),
         (
-            "[ledger]\nurl = \"postgres://x\"",
-            "t.toml:1: unknown key `ledger`; docs/configuration.md lists all keys",
+            "[cluster]\nurl = \"postgres://x\"",
+            "t.toml:1: unknown key `cluster`; docs/configuration.md lists all keys",
         ),
     ] {
         assert_eq!(from_file(text).map(|_| ()), Err(want.to_owned()), "{text}");
     }
+}
+
+#[test]
+fn the_password_of_a_ledger_is_never_shown() {
+    let url = "postgres://ops:s3cret@db/ledger";
+    let config = from_file(&format!("[ledger]\nurl = \"{url}\"\n")).expect("right");
+    let parsed = config.ledger.url.as_ref().expect("set");
+    assert_eq!(parsed.expose(), url);
+    let shown = format!("{config:?}{}", crate::commands::config::render(&config));
+    assert!(shown.contains("postgres://ops:***@db/ledger"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let wrong = from_file("[ledger]\nurl = \"postgre://ops:s3cret@db\"").expect_err("wrong");
+    assert!(
+        wrong.contains("ledger.url") && !wrong.contains("s3cret"),
+        "{wrong}"
+    );
 }
 
 #[test]

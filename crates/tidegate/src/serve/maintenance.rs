@@ -1,19 +1,30 @@
 //! What the HTTP face needs from the store itself.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tidegate_core::{Actor, UnixMs};
-use tidegate_ledger::SqliteLedger;
+use tidegate_ledger::LedgerError;
 use tidegate_server::{Figure, Maintenance, Work};
 
-/// Restores and figures, by the SQLite ledger.
-pub(super) struct StoreWork(pub(super) Arc<SqliteLedger>);
+use crate::store::Store;
+
+/// Restores and figures, by the open ledger.
+pub(super) struct StoreWork(pub(super) Store);
 
 impl Maintenance for StoreWork {
     fn restore(&self, from: PathBuf, by: Actor, at: UnixMs) -> Work<Option<PathBuf>> {
-        let ledger = self.0.clone();
+        let store = self.0.clone();
         Box::pin(async move {
+            let ledger = match store {
+                Store::Sqlite(ledger) => ledger,
+                Store::Postgres(_) => {
+                    return Err(LedgerError::Conflict(
+                        "a PostgreSQL ledger is restored with its servers stopped: stop every \
+                         server of this ledger, then run tidegate ledger restore"
+                            .into(),
+                    ));
+                }
+            };
             let restored = ledger.restore(&from, Some(by), at).await?;
             Ok(restored.replaced)
         })
