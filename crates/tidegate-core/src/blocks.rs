@@ -117,9 +117,10 @@ impl BlockSet {
         self.inner.write().settle_one(key, |_| ());
     }
 
-    /// A resume that was asked at `asked` (a lapse: `None`) was recorded as decision `generation`.
-    /// Forbids that were asked later stay, recorded or not, and a lapse lifts no forbid but its
-    /// own. Returns whether the stream is open.
+    /// A resume that was asked at `asked` was recorded as decision `generation`. Forbids that were
+    /// asked later stay, recorded or not. `None` stands for a lapse, and for what another server
+    /// recorded: neither lifts a forbid that is not in the ledger. Returns whether the stream is
+    /// open.
     pub fn opened(&self, key: &StreamKey, generation: Generation, asked: Option<Asked>) -> bool {
         let mut inner = self.inner.write();
         inner.open(key, generation);
@@ -130,17 +131,6 @@ impl BlockSet {
             }
         });
         !inner.has(key) && inner.unsettled.get(key.app, key.stream.as_str()).is_none()
-    }
-
-    /// Another server recorded decision `generation`, after which the stream is open. A forbid that
-    /// is under way here, or could not be recorded here, stays: which of the two came last is not
-    /// known.
-    pub fn opened_elsewhere(&self, key: &StreamKey, generation: Generation) {
-        let mut inner = self.inner.write();
-        inner.open(key, generation);
-        if let Some(entry) = inner.unsettled.get_mut(key) {
-            entry.newest = entry.newest.max(generation);
-        }
     }
 
     /// Ends of unrecorded forbids that have passed are dropped. Returns the streams that opened.
