@@ -5,6 +5,8 @@
 //! forbid that is newer or still under way. Entries are not compared with the clock: a block ends
 //! when the engine says so, so a clock that jumps lifts nothing.
 
+mod unsettled;
+
 use std::collections::HashMap;
 
 use parking_lot::RwLock;
@@ -12,6 +14,9 @@ use parking_lot::RwLock;
 use crate::decision::{Block, Until};
 use crate::ids::{AppId, Generation, StreamId, StreamKey};
 use crate::time::UnixMs;
+
+pub use unsettled::Asked;
+use unsettled::{Unsettled, UnsettledMap};
 
 /// One recorded block, as listed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,7 +40,7 @@ struct Inner {
     /// What the ledger holds. One small entry a block: a million of them must stay cheap.
     recorded: HashMap<AppId, HashMap<Box<str>, Recorded>>,
     /// Streams with a forbid under way or one that could not be recorded.
-    unsettled: HashMap<StreamKey, Unsettled>,
+    unsettled: UnsettledMap,
 }
 
 #[derive(Clone, Copy)]
@@ -43,17 +48,6 @@ struct Recorded {
     generation: Generation,
     since: UnixMs,
     until: Until,
-}
-
-struct Unsettled {
-    /// Forbids between [`BlockSet::begin_forbid`] and their settlement.
-    under_way: u32,
-    /// The latest end that any of them asks for.
-    asked: Until,
-    /// The newest decision settled meanwhile; older ones that settle late are ignored.
-    newest: Generation,
-    /// End of a forbid whose commit failed.
-    unrecorded: Option<Until>,
 }
 
 impl BlockSet {
@@ -68,7 +62,10 @@ impl BlockSet {
         if inner.unsettled.is_empty() {
             return recorded;
         }
-        let unsettled = inner.unsettled(app, stream).and_then(Unsettled::until);
+        let unsettled = inner
+            .unsettled
+            .get(app, stream)
+            .and_then(Unsettled::in_force);
         match (recorded, unsettled) {
             (Some(a), Some(b)) => Some(a.later(b)),
             (a, b) => a.or(b),
@@ -81,17 +78,20 @@ impl BlockSet {
     }
 
     /// A forbid is under way: the stream counts as blocked from here on.
-    pub fn begin_forbid(&self, key: &StreamKey, asked: Until) {
+    pub fn begin_forbid(&self, key: &StreamKey, until: Until) {
         let mut inner = self.inner.write();
         let newest = inner.newest(key);
-        let entry = inner.unsettled.entry(key.clone()).or_insert(Unsettled {
-            under_way: 0,
-            asked,
-            newest,
-            unrecorded: None,
-        });
+        let asked = inner.unsettled.ask();
+        let entry = inner.unsettled.entry(key, || Unsettled::new(until, newest));
         entry.under_way += 1;
-        entry.asked = entry.asked.later(asked);
+        entry.asked = asked;
+        entry.until = entry.until.later(until);
+    }
+
+    /// A resume is under way. It changes nothing yet; what is returned tells [`BlockSet::opened`]
+    /// which forbids came before it.
+    pub fn begin_resume(&self) -> Asked {
+        self.inner.write().unsettled.ask()
     }
 
     /// The forbid was recorded as `block`.
@@ -105,11 +105,11 @@ impl BlockSet {
     }
 
     /// The forbid could not be recorded: it stays in force until `until`, a recorded decision on
-    /// the stream, or [`BlockSet::lapse_unrecorded`].
+    /// the stream that was asked later, or [`BlockSet::lapse_unrecorded`].
     pub fn forbid_unrecorded(&self, key: &StreamKey, until: Until) {
-        self.inner.write().settle_one(key, |entry| {
-            entry.unrecorded = Some(entry.unrecorded.map_or(until, |other| other.later(until)));
-        });
+        self.inner
+            .write()
+            .settle_one(key, |entry| entry.stand(until));
     }
 
     /// The forbid turned out to be none (a repeat of a request that was decided before).
@@ -117,23 +117,19 @@ impl BlockSet {
         self.inner.write().settle_one(key, |_| ());
     }
 
-    /// A resume (or a lapse) was recorded as decision `generation`. Returns whether the stream is
-    /// open now.
-    pub fn opened(&self, key: &StreamKey, generation: Generation) -> bool {
+    /// A resume that was asked at `asked` (a lapse: `None`) was recorded as decision `generation`.
+    /// Forbids that were asked later stay, recorded or not, and a lapse lifts no forbid but its
+    /// own. Returns whether the stream is open.
+    pub fn opened(&self, key: &StreamKey, generation: Generation, asked: Option<Asked>) -> bool {
         let mut inner = self.inner.write();
         inner.open(key, generation);
-        let emptied = match inner.unsettled.get_mut(key) {
-            None => return !inner.has(key),
-            Some(entry) => {
-                entry.newest = entry.newest.max(generation);
+        inner.unsettled.change(key, |entry| {
+            entry.newest = entry.newest.max(generation);
+            if asked.is_some_and(|asked| entry.asked < asked) {
                 entry.unrecorded = None;
-                entry.under_way == 0
             }
-        };
-        if emptied {
-            inner.unsettled.remove(key);
-        }
-        !inner.has(key) && emptied
+        });
+        !inner.has(key) && inner.unsettled.get(key.app, key.stream.as_str()).is_none()
     }
 
     /// Another server recorded decision `generation`, after which the stream is open. A forbid that
@@ -150,19 +146,16 @@ impl BlockSet {
     /// Ends of unrecorded forbids that have passed are dropped. Returns the streams that opened.
     pub fn lapse_unrecorded(&self, now: UnixMs) -> Vec<StreamKey> {
         let mut inner = self.inner.write();
-        if inner.unsettled.is_empty() {
-            return Vec::new();
-        }
         let mut lapsed = Vec::new();
-        inner.unsettled.retain(|key, entry| {
-            let over = matches!(entry.unrecorded, Some(Until::At(at)) if at <= now);
-            if over {
+        inner.unsettled.change_all(|app, stream, entry| {
+            if matches!(entry.unrecorded, Some(Until::At(at)) if at <= now) {
                 entry.unrecorded = None;
-                lapsed.push(key.clone());
+                lapsed.push(StreamKey::new(app, stream.clone()));
             }
-            entry.under_way > 0 || entry.unrecorded.is_some()
         });
-        lapsed.retain(|key| !inner.has(key) && !inner.unsettled.contains_key(key));
+        lapsed.retain(|key| {
+            !inner.has(key) && inner.unsettled.get(key.app, key.stream.as_str()).is_none()
+        });
         lapsed
     }
 
@@ -171,9 +164,9 @@ impl BlockSet {
     pub fn reload(&self, restored: Vec<(StreamKey, Block)>) {
         let mut inner = self.inner.write();
         let before = std::mem::take(&mut inner.recorded);
-        for entry in inner.unsettled.values_mut() {
-            entry.newest = Generation(0);
-        }
+        inner
+            .unsettled
+            .change_all(|_, _, entry| entry.newest = Generation(0));
         for (key, block) in &restored {
             inner.record(key, block);
         }
@@ -186,17 +179,10 @@ impl BlockSet {
                 if inner.has(&key) {
                     continue;
                 }
-                let entry = inner.unsettled.entry(key).or_insert(Unsettled {
-                    under_way: 0,
-                    asked: block.until,
-                    newest: Generation(0),
-                    unrecorded: None,
-                });
-                entry.unrecorded = Some(
-                    entry
-                        .unrecorded
-                        .map_or(block.until, |other| other.later(block.until)),
-                );
+                inner
+                    .unsettled
+                    .entry(&key, || Unsettled::new(block.until, Generation(0)))
+                    .stand(block.until);
             }
         }
     }
@@ -206,9 +192,8 @@ impl BlockSet {
         let inner = self.inner.read();
         let mut listed: Vec<_> = inner
             .unsettled
-            .iter()
-            .filter(|(key, _)| key.app == app)
-            .filter_map(|(key, entry)| Some((key.stream.clone(), entry.unrecorded?)))
+            .of_app(app)
+            .filter_map(|(stream, entry)| Some((stream.clone(), entry.unrecorded?)))
             .collect();
         listed.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         listed
@@ -219,7 +204,7 @@ impl BlockSet {
         self.inner
             .read()
             .unsettled
-            .values()
+            .iter()
             .filter(|entry| entry.unrecorded.is_some())
             .count()
     }
@@ -268,15 +253,6 @@ impl BlockSet {
 }
 
 impl Inner {
-    fn unsettled(&self, app: AppId, stream: &str) -> Option<&Unsettled> {
-        // Few entries, and only while a commit is under way or the ledger is away.
-        let found = self
-            .unsettled
-            .iter()
-            .find(|(key, _)| key.app == app && key.stream.as_str() == stream);
-        found.map(|(_, entry)| entry)
-    }
-
     fn has(&self, key: &StreamKey) -> bool {
         self.recorded
             .get(&key.app)
@@ -292,10 +268,8 @@ impl Inner {
     }
 
     fn record(&mut self, key: &StreamKey, block: &Block) {
-        let overtaken = self
-            .unsettled
-            .get(key)
-            .is_some_and(|entry| entry.newest > block.generation);
+        let unsettled = self.unsettled.get(key.app, key.stream.as_str());
+        let overtaken = unsettled.is_some_and(|entry| entry.newest > block.generation);
         if overtaken || self.newest(key) > block.generation {
             return;
         }
@@ -308,9 +282,8 @@ impl Inner {
             .entry(key.app)
             .or_default()
             .insert(key.stream.as_str().into(), entry);
-        if let Some(unsettled) = self.unsettled.get_mut(key) {
-            unsettled.newest = block.generation;
-        }
+        self.unsettled
+            .change(key, |entry| entry.newest = block.generation);
     }
 
     fn open(&mut self, key: &StreamKey, generation: Generation) {
@@ -326,24 +299,10 @@ impl Inner {
     }
 
     fn settle_one(&mut self, key: &StreamKey, change: impl FnOnce(&mut Unsettled)) {
-        let Some(entry) = self.unsettled.get_mut(key) else {
-            return;
-        };
-        entry.under_way = entry.under_way.saturating_sub(1);
-        change(entry);
-        if entry.under_way == 0 && entry.unrecorded.is_none() {
-            self.unsettled.remove(key);
-        }
-    }
-}
-
-impl Unsettled {
-    fn until(&self) -> Option<Until> {
-        let under_way = (self.under_way > 0).then_some(self.asked);
-        match (under_way, self.unrecorded) {
-            (Some(a), Some(b)) => Some(a.later(b)),
-            (a, b) => a.or(b),
-        }
+        self.unsettled.change(key, |entry| {
+            entry.under_way = entry.under_way.saturating_sub(1);
+            change(entry);
+        });
     }
 }
 

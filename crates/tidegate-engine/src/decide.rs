@@ -161,6 +161,7 @@ impl Engine {
             .get(key.app, key.stream.as_str())
             .unwrap_or(asked);
         let cut = self.hub().cut(&key, &Refusal::Forbidden(in_force));
+        let _no_restore = self.restoring.read().await;
         let bound = match self.ledger().decide(ask.clone(), nonce).await {
             Ok(bound) => bound,
             Err(error) => {
@@ -192,6 +193,8 @@ impl Engine {
 
     async fn resume(&self, ask: Ask, nonce: Option<NonceUse>) -> Result<Reply, DecideError> {
         let key = ask.key.clone();
+        let asked = self.blocks().begin_resume();
+        let _no_restore = self.restoring.read().await;
         let bound = match self.ledger().decide(ask.clone(), nonce).await {
             Ok(bound) => bound,
             Err(error) => {
@@ -207,7 +210,7 @@ impl Engine {
             origin = match decided.outcome {
                 Outcome::Opened { was_blocked } => {
                     let had_block = self.blocks().get(key.app, key.stream.as_str()).is_some();
-                    self.blocks().opened(&key, decided.generation);
+                    self.blocks().opened(&key, decided.generation, Some(asked));
                     Origin::opened(was_blocked || had_block)
                 }
                 _ => Origin::held(),

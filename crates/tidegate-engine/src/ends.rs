@@ -136,13 +136,14 @@ impl Engine {
     }
 
     async fn end(&self, key: StreamKey, block: &Block, now: UnixMs) -> Result<(), LedgerError> {
+        let _no_restore = self.restoring.read().await;
         let lapsed = self
             .ledger()
             .lapse(key.clone(), block.generation, now)
             .await?;
         self.ledger_works();
         if let Some(generation) = lapsed {
-            self.blocks().opened(&key, generation);
+            self.blocks().opened(&key, generation, None);
             self.stats().lapses.bump();
             tracing::info!(app_id = key.app.0, stream = %key.stream, generation = generation.0,
                 "block ended as scheduled: publishing is allowed again");

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tidegate_core::{AppId, BlockSet, RequestId, UnixMs};
 use tidegate_ledger::{Cursor, Ledger, LedgerError};
 use tidegate_origin::Hub;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, RwLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::alarms::{AlarmKind, Alarms};
@@ -32,6 +32,9 @@ pub struct Engine {
     apps: ArcSwap<Directory>,
     /// Serialises reloads, so that an older snapshot never replaces a newer one.
     pub(crate) reloading: Mutex<()>,
+    /// Read by each decision from its commit to its settlement, written while the ledger is
+    /// replaced.
+    pub(crate) restoring: RwLock<()>,
     pub(crate) nonces: Arc<Nonces>,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
@@ -80,6 +83,7 @@ impl Engine {
             blocks,
             apps: ArcSwap::from_pointee(apps),
             reloading: Mutex::default(),
+            restoring: RwLock::default(),
             nonces,
             clock,
             recorder: Recorder::default(),

@@ -26,6 +26,7 @@ impl Engine {
 
     /// Ends the hold. Returns the streams that held resumes opened; overdue ends follow at once.
     pub async fn confirm_restore(&self, by: Actor) -> Result<Vec<StreamKey>, LedgerError> {
+        let asked = self.blocks().begin_resume();
         let at: UnixMs = self.now();
         let opened = self
             .ledger()
@@ -33,7 +34,7 @@ impl Engine {
             .await?;
         let mut keys = Vec::with_capacity(opened.len());
         for (key, generation) in opened {
-            self.blocks().opened(&key, generation);
+            self.blocks().opened(&key, generation, Some(asked));
             keys.push(key);
         }
         self.note_restore_hold().await?;
@@ -44,9 +45,20 @@ impl Engine {
         Ok(keys)
     }
 
-    /// The ledger under this engine was replaced by a backup: memory follows. Blocks that stood
-    /// and are not in the backup stay in force in memory, with the alarm that says so.
-    pub async fn reload_after_restore(&self) -> Result<(), LedgerError> {
+    /// Runs `replace`, which puts a backup in place of the ledger under this engine, and lets
+    /// memory follow. No decision commits meanwhile; a forbid cuts at once all the same. Blocks that
+    /// stood and are not in the backup stay in force in memory, with the alarm that says so.
+    pub async fn restore_with<T, E: From<LedgerError>>(
+        &self,
+        replace: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let _alone = self.restoring.write().await;
+        let replaced = replace.await?;
+        self.reload_after_restore().await?;
+        Ok(replaced)
+    }
+
+    async fn reload_after_restore(&self) -> Result<(), LedgerError> {
         let mut restored: Vec<(StreamKey, Block)> = Vec::new();
         self.ledger()
             .load_blocks(&mut |key, block| restored.push((key, block)))

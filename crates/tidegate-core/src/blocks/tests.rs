@@ -32,7 +32,7 @@ fn a_forbid_blocks_before_it_is_recorded() {
     );
     set.forbid_recorded(&cam, &block(1));
     assert!(blocked(&set));
-    assert!(set.opened(&cam, Generation(2)));
+    assert!(set.opened(&cam, Generation(2), Some(set.begin_resume())));
     assert!(!blocked(&set));
 }
 
@@ -42,7 +42,7 @@ fn a_resume_between_two_forbids_under_way_opens_nothing() {
     set.begin_forbid(&cam, Until::Lifted);
     set.begin_forbid(&cam, Until::Lifted);
     set.forbid_recorded(&cam, &block(1));
-    assert!(!set.opened(&cam, Generation(2)));
+    assert!(!set.opened(&cam, Generation(2), Some(set.begin_resume())));
     assert!(blocked(&set), "the second forbid is still under way");
     set.forbid_recorded(&cam, &block(3));
     assert!(blocked(&set));
@@ -52,13 +52,13 @@ fn a_resume_between_two_forbids_under_way_opens_nothing() {
 fn settlements_out_of_order_leave_the_newest_decision() {
     let (set, cam) = (BlockSet::default(), key("cam"));
     set.begin_forbid(&cam, Until::Lifted);
-    set.opened(&cam, Generation(2));
+    set.opened(&cam, Generation(2), Some(set.begin_resume()));
     set.forbid_recorded(&cam, &block(1));
     assert!(!blocked(&set), "resume 2 is newer than forbid 1");
 
     set.begin_forbid(&cam, Until::Lifted);
     set.forbid_recorded(&cam, &block(4));
-    set.opened(&cam, Generation(3));
+    set.opened(&cam, Generation(3), Some(set.begin_resume()));
     assert!(blocked(&set), "forbid 4 is newer than resume 3");
 }
 
@@ -75,8 +75,28 @@ fn an_unrecorded_forbid_stays_until_its_end_or_a_recorded_decision() {
 
     set.begin_forbid(&cam, Until::Lifted);
     set.forbid_unrecorded(&cam, Until::Lifted);
-    assert!(set.opened(&cam, Generation(1)));
+    assert!(set.opened(&cam, Generation(1), Some(set.begin_resume())));
     assert!(!blocked(&set));
+}
+
+#[test]
+fn a_resume_that_settles_late_leaves_a_newer_forbid_that_could_not_be_recorded() {
+    let (set, cam) = (BlockSet::default(), key("cam"));
+    let asked = set.begin_resume();
+    set.begin_forbid(&cam, Until::Lifted);
+    set.forbid_unrecorded(&cam, Until::Lifted);
+    assert!(!set.opened(&cam, Generation(5), Some(asked)));
+    assert!(blocked(&set));
+}
+
+#[test]
+fn a_lapse_leaves_a_forbid_that_could_not_be_recorded() {
+    let (set, cam) = (BlockSet::default(), key("cam"));
+    set.load(&cam, &block(1));
+    set.begin_forbid(&cam, Until::Lifted);
+    set.forbid_unrecorded(&cam, Until::Lifted);
+    assert!(!set.opened(&cam, Generation(2), None));
+    assert!(blocked(&set));
 }
 
 #[test]
@@ -112,7 +132,7 @@ fn a_replaced_ledger_lifts_nothing() {
     assert!(blocked(&set));
     assert_eq!((set.len(), set.unrecorded()), (1, 1));
     assert!(
-        set.opened(&cam, Generation(1)),
+        set.opened(&cam, Generation(1), Some(set.begin_resume())),
         "generations may repeat after a restore"
     );
     assert!(set.get(AppId(1), "other").is_some());
@@ -143,7 +163,7 @@ proptest! {
             let generation = at as u64 + 1;
             match step {
                 Step::Forbid => set.forbid_recorded(&cam, &block(generation)),
-                Step::Resume => { set.opened(&cam, Generation(generation)); }
+                Step::Resume => { set.opened(&cam, Generation(generation), Some(set.begin_resume())); }
             }
             if left.iter().any(|(_, s)| matches!(s, Step::Forbid)) {
                 prop_assert!(blocked(&set));

@@ -7,7 +7,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tidegate_ledger::Head;
+use tidegate_ledger::{Head, LedgerError};
 
 use super::Ctx;
 use super::error::ApiError;
@@ -49,13 +49,15 @@ pub(super) async fn restore(Extension(context): Ctx, body: Bytes) -> Result<Json
     let _one_at_a_time = attached.admin_changes.lock().await;
     let engine = &attached.engine;
     let (by, at) = (context.operator.actor(), engine.now());
-    let replaced = attached.maintenance.restore(path.clone(), by, at).await?;
-    // The token that opened this call goes on opening the server, whatever the backup holds.
-    let token = attached.admin.load_full();
-    if let Some(digest) = token {
-        engine.ledger().set_admin_token(*digest).await?;
-    }
-    engine.reload_after_restore().await?;
+    let replace = async {
+        let replaced = attached.maintenance.restore(path.clone(), by, at).await?;
+        // The token that opened this call goes on opening the server, whatever the backup holds.
+        if let Some(digest) = attached.admin.load_full() {
+            engine.ledger().set_admin_token(*digest).await?;
+        }
+        Ok::<_, LedgerError>(replaced)
+    };
+    let replaced = engine.restore_with(replace).await?;
     tracing::warn!(path = %path.display(), operator = context.operator.name,
         "ledger restored from a backup");
     Ok(Json(json!({
