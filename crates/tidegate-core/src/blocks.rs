@@ -132,17 +132,6 @@ impl BlockSet {
         !inner.has(key) && inner.unsettled.get(key.app, key.stream.as_str()).is_none()
     }
 
-    /// Another server recorded decision `generation`, after which the stream is open. A forbid that
-    /// is under way here, or could not be recorded here, stays: which of the two came last is not
-    /// known.
-    pub fn opened_elsewhere(&self, key: &StreamKey, generation: Generation) {
-        let mut inner = self.inner.write();
-        inner.open(key, generation);
-        if let Some(entry) = inner.unsettled.get_mut(key) {
-            entry.newest = entry.newest.max(generation);
-        }
-    }
-
     /// Ends of unrecorded forbids that have passed are dropped. Returns the streams that opened.
     pub fn lapse_unrecorded(&self, now: UnixMs) -> Vec<StreamKey> {
         let mut inner = self.inner.write();
