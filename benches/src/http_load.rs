@@ -66,8 +66,8 @@ pub(crate) fn closed_loop(
     while start.elapsed() < time {
         ready.clear();
         poller.wait(&mut ready, Duration::from_millis(100))?;
-        for token in &ready {
-            let at = usize::try_from(*token)?;
+        for event in &ready {
+            let at = usize::try_from(event.token)?;
             let Some(connection) = open.get_mut(at) else {
                 continue;
             };

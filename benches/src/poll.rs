@@ -16,6 +16,14 @@ pub(crate) struct Poller {
     epoll: OwnedFd,
 }
 
+/// A socket with something to read, or room to write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) token: u64,
+    /// Whether the peer has sent its last byte.
+    pub(crate) is_ending: bool,
+}
+
 /// What a socket is watched for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Interest {
@@ -28,8 +36,8 @@ pub(crate) enum Interest {
 impl Interest {
     fn flags(self) -> epoll::EventFlags {
         match self {
-            Self::Read => epoll::EventFlags::IN,
-            Self::ReadWrite => epoll::EventFlags::IN | epoll::EventFlags::OUT,
+            Self::Read => epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
+            Self::ReadWrite => Self::Read.flags() | epoll::EventFlags::OUT,
         }
     }
 }
@@ -54,8 +62,8 @@ impl Poller {
         Ok(epoll::delete(&self.epoll, fd)?)
     }
 
-    /// Appends the tokens of ready sockets to `ready`, waiting at most so long for the first.
-    pub(crate) fn wait(&self, ready: &mut Vec<u64>, timeout: Duration) -> io::Result<()> {
+    /// Appends the ready sockets to `ready`, waiting at most so long for the first.
+    pub(crate) fn wait(&self, ready: &mut Vec<Ready>, timeout: Duration) -> io::Result<()> {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
@@ -65,7 +73,11 @@ impl Poller {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        ready.extend(events.iter().map(|event| event.data.u64()));
+        ready.extend(events.iter().map(|event| Ready {
+            token: event.data.u64(),
+            // Copied out, since the kernel's layout of events is packed.
+            is_ending: { event.flags }.intersects(epoll::EventFlags::RDHUP),
+        }));
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::player::{Player, Source};
-use crate::poll::{Got, Interest, Poller, read};
+use crate::poll::{Got, Interest, Poller, Ready, read};
 use crate::process::own_cpu_seconds;
 use crate::publisher::Publisher;
 use crate::report;
@@ -29,7 +29,7 @@ const ROOM: usize = 1 << 20;
 pub(crate) struct Rig {
     poller: Poller,
     room: Vec<u8>,
-    ready: Vec<u64>,
+    ready: Vec<Ready>,
     pub(crate) publisher: Option<Publisher>,
     stuck: bool,
     players: Vec<Player>,
@@ -247,15 +247,15 @@ impl Rig {
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         self.poller.wait(&mut ready, wait)?;
-        for token in &ready {
-            self.on_ready(*token);
+        for event in &ready {
+            self.on_ready(*event);
         }
         self.ready = ready;
         Ok(())
     }
 
-    fn on_ready(&mut self, token: u64) {
-        match token {
+    fn on_ready(&mut self, event: Ready) {
+        match event.token {
             PUBLISHER => {
                 if let Some(publisher) = &mut self.publisher {
                     publisher.flush();
@@ -272,8 +272,13 @@ impl Rig {
                     return;
                 };
                 let curve = self.publisher.as_ref().map(|p| &p.curve);
-                let len = player.on_readable(curve, &mut self.room);
-                self.received += u64::try_from(len).unwrap_or(0);
+                loop {
+                    let len = player.on_readable(curve, &mut self.room);
+                    self.received += u64::try_from(len).unwrap_or(0);
+                    if len == 0 || !event.is_ending {
+                        break;
+                    }
+                }
                 if player.is_over() {
                     self.playing_over += 1;
                     self.last_end = player.ended_at;

@@ -46,7 +46,7 @@ impl Engine {
 
     async fn apply(&self, changes: &Changes) -> Result<(), LedgerError> {
         if changes.replaced {
-            return self.restore_with(async { Ok::<_, LedgerError>(()) }).await;
+            return self.restore_with(async { Ok(()) }).await;
         }
         for change in &changes.streams {
             self.apply_one(change);
@@ -76,6 +76,8 @@ impl Engine {
                         players = cut.players, "forbidden by another server: cut here");
                 }
             }
+            // Which forbids of this server came before it is not known: none of those that stand
+            // in memory only is lifted.
             None => {
                 self.blocks().opened(key, change.generation, None);
             }

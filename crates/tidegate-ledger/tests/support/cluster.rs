@@ -86,7 +86,10 @@ impl Cluster {
     /// The cluster that the tests of this run share.
     pub(crate) fn shared() -> Self {
         let place = shared_place();
-        let lock_path = place.with_extension("lock");
+        // Not in /tmp itself, where some systems let nobody open what another user made.
+        let locks = place.with_extension("locks");
+        fs::create_dir_all(&locks).expect("made");
+        let lock_path = locks.join("wanted");
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -94,7 +97,7 @@ impl Cluster {
             .open(&lock_path)
             .expect("a lock file");
         // Whoever starts the server does so alone; the others find it running.
-        let starting = File::create(place.with_extension("starting")).expect("a lock file");
+        let starting = File::create(locks.join("starting")).expect("a lock file");
         starting.lock().expect("locked");
         lock.lock_shared().expect("locked");
         let port = place.join("port");
