@@ -1,6 +1,7 @@
 //! The machine: cores, limits, and what the scratch directory really is.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -9,11 +10,21 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::stats::float;
 
-/// Where servers run.
-pub(crate) const SERVER_CORE: usize = 0;
+/// Where servers run, as a list for `taskset`.
+static SERVER_CORES: OnceLock<String> = OnceLock::new();
 
 /// Where this process runs.
 pub(crate) const LOAD_CORE: usize = 1;
+
+/// Chooses where servers run; the first choice stands.
+pub(crate) fn run_servers_on(cores: &str) {
+    SERVER_CORES.get_or_init(|| cores.to_owned());
+}
+
+/// Where servers run.
+pub(crate) fn server_cores() -> &'static str {
+    SERVER_CORES.get().map_or("0", String::as_str)
+}
 
 /// Pins the calling thread, and all it starts later.
 pub(crate) fn pin_to(core: usize) -> anyhow::Result<()> {
@@ -64,8 +75,9 @@ pub(crate) fn describe(scratch: &Path) -> anyhow::Result<String> {
         );
     }
     Ok(format!(
-        "{model}, Linux {}, server on core {SERVER_CORE}, load on core {LOAD_CORE}, data on {device} ({kind})",
-        kernel.trim()
+        "{model}, Linux {}, server on cores {}, load on core {LOAD_CORE}, data on {device} ({kind})",
+        kernel.trim(),
+        server_cores()
     ))
 }
 

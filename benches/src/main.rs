@@ -75,6 +75,9 @@ struct Arguments {
     /// The empty handler that `api` compares with.
     #[arg(long, default_value = "target/release/empty-handler")]
     empty_handler: PathBuf,
+    /// Where servers run, as a list of cores; the load has core 1.
+    #[arg(long, default_value = "0")]
+    server_cores: String,
     /// Where temporary directories are made: a disk, not memory.
     #[arg(long, default_value = "/var/tmp")]
     scratch: PathBuf,
@@ -109,6 +112,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         return memory::block_set_child();
     }
     machine::raise_file_limit(200_000)?;
+    machine::run_servers_on(&arguments.server_cores);
     machine::pin_to(machine::LOAD_CORE)?;
     let bench = Bench {
         quick: arguments.quick,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::machine::SERVER_CORE;
+use crate::machine::server_cores;
 
 /// A process that this one started, and its children.
 pub(crate) struct Server {
@@ -24,7 +24,7 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let out = std::fs::File::create(log).with_context(|| format!("{}", log.display()))?;
         let mut command = Command::new("taskset");
-        command.arg("-c").arg(SERVER_CORE.to_string()).arg(binary);
+        command.arg("-c").arg(server_cores()).arg(binary);
         command.stdin(Stdio::null());
         command.stdout(out.try_clone()?).stderr(out);
         set_up(&mut command);
