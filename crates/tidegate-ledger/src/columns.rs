@@ -83,6 +83,8 @@ pub(crate) fn result_word(result: AttemptResult) -> &'static str {
     match result {
         AttemptResult::Accepted => "accepted",
         AttemptResult::Failed => "failed",
+        AttemptResult::Dark => "dark",
+        AttemptResult::Live => "live",
     }
 }
 
@@ -91,6 +93,8 @@ pub(crate) fn result_value(word: &str) -> Result<AttemptResult, LedgerError> {
     match word {
         "accepted" => Ok(AttemptResult::Accepted),
         "failed" => Ok(AttemptResult::Failed),
+        "dark" => Ok(AttemptResult::Dark),
+        "live" => Ok(AttemptResult::Live),
         _ => Err(corrupt("the result of an attempt")),
     }
 }

@@ -18,6 +18,12 @@ pub enum LedgerError {
     /// No such App.
     #[error("there is no App {0}")]
     NoSuchApp(u32),
+    /// No such account.
+    #[error("there is no account {0}")]
+    NoSuchAccount(i64),
+    /// No such target.
+    #[error("there is no target {0}")]
+    NoSuchTarget(i64),
     /// Another server holds the data directory.
     #[error("{0}")]
     Locked(String),

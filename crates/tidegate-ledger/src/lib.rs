@@ -5,6 +5,7 @@
 //! answers after the commit is on disk. It knows no HTTP, no media and no vendor.
 
 pub mod audit;
+pub mod cdns;
 mod chain;
 mod columns;
 mod copy;
@@ -19,6 +20,7 @@ mod sqlite;
 mod stats;
 mod store;
 
+pub use cdns::CdnLedger;
 pub use copy::{Address, Copied, copy, restore_postgres};
 pub use data_dir::DataDir;
 pub use error::LedgerError;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::clock::Mark;
+use tidegate_core::placement::Observed;
 use tidegate_core::{
     Actor, AppId, Block, Generation, Outcome, RequestId, Secret, StreamKey, UnixMs,
 };
@@ -193,6 +194,8 @@ pub struct Placement {
     pub accepted: Option<Generation>,
     /// When it accepted that.
     pub accepted_at: Option<UnixMs>,
+    /// What was last seen of the stream there; the origin is looked at directly instead.
+    pub observed: Option<Observed>,
 }
 
 /// A decision as history keeps it.
@@ -216,7 +219,7 @@ pub struct DecisionRecord {
     pub request_id: Option<RequestId>,
 }
 
-/// How one call to a CDN ended.
+/// How one call to a CDN ended, or what a look there showed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptResult {
@@ -224,9 +227,13 @@ pub enum AttemptResult {
     Accepted,
     /// It did not.
     Failed,
+    /// Not a call but a look: the stream was seen off the air.
+    Dark,
+    /// Not a call but a look: the stream was seen on the air.
+    Live,
 }
 
-/// One call to a CDN.
+/// One call to a CDN, or one look that showed something else than the one before.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attempt {
     /// The stream.

@@ -308,6 +308,7 @@ fn set(
             wanted: Generation(value(wanted)),
             accepted: accepted.map(|(g, _)| Generation(value(g))),
             accepted_at: accepted.and_then(|(_, at)| at).map(tidegate_core::UnixMs),
+            observed: None,
         };
         writes
             .placements

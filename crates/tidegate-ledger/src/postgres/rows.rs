@@ -100,6 +100,7 @@ pub(crate) fn placement(
         wanted: Generation(value(get(row, first)?)),
         accepted: get::<Option<i64>>(row, first + 1)?.map(|g| Generation(value(g))),
         accepted_at: get::<Option<i64>>(row, first + 2)?.map(UnixMs),
+        observed: None,
     })
 }
 

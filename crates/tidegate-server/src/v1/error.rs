@@ -78,7 +78,9 @@ impl From<LedgerError> for ApiError {
         match error {
             LedgerError::Unavailable { .. } | LedgerError::Locked(_) => Self::unavailable(words),
             LedgerError::Conflict(_) => Self::conflict(words),
-            LedgerError::NoSuchApp(_) => Self::not_found(words),
+            LedgerError::NoSuchApp(_)
+            | LedgerError::NoSuchAccount(_)
+            | LedgerError::NoSuchTarget(_) => Self::not_found(words),
             LedgerError::Key(_) | LedgerError::Corrupt(_) | LedgerError::Unsuitable(_) => {
                 Self::internal(words)
             }
