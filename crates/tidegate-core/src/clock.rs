@@ -1,11 +1,15 @@
 //! Whether the wall clock can be believed (design invariant 12).
 //!
-//! The wall clock is compared with one that only counts: time since boot. The shell samples both;
-//! here it is decided what a sample means. While the two disagree, scheduled ends are held.
+//! The wall clock is compared with one that only counts, time since boot, and with the `Date`
+//! headers of the vendors. The shell samples and listens; here it is decided what that means. While
+//! they disagree, scheduled ends are held.
+
+mod dates;
 
 use std::time::Duration;
 
 use crate::time::UnixMs;
+use dates::Dates;
 
 /// Furthest that the clocks may drift apart before the wall clock is suspect.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
@@ -37,6 +41,9 @@ pub enum Suspicion {
     /// The ledger has entries from the future of this clock.
     #[error("the wall clock is {0} s behind the newest entry of the ledger")]
     BehindLedger(i64),
+    /// More vendors contradict this clock than confirm it; positive: this clock is ahead.
+    #[error("the wall clock is {0} s away from the Date headers of the vendors")]
+    VendorsDisagree(i64),
 }
 
 /// Keeps the reference reading and judges later ones against it.
@@ -44,6 +51,7 @@ pub enum Suspicion {
 pub struct Watch {
     base: Sample,
     behind_ledger: Option<UnixMs>,
+    dates: Dates,
 }
 
 impl Watch {
@@ -62,7 +70,17 @@ impl Watch {
         Self {
             base,
             behind_ledger,
+            dates: Dates::default(),
         }
+    }
+
+    /// A vendor's answer came with this `Date`. `source` is the name of the account; what was heard
+    /// from it before no longer counts.
+    pub fn on_vendor_date(&mut self, source: &str, date: UnixMs, now: Sample) {
+        self.adopt_correction(now);
+        let moved = self.moved(now);
+        let ahead = date.0.saturating_sub(self.expected_wall(now).0);
+        self.dates.hear(source, ahead, moved, now.since_boot_ms);
     }
 
     /// Judges a reading. Forgives by itself once the clocks agree again.
@@ -74,12 +92,15 @@ impl Watch {
             }
             self.behind_ledger = None;
         }
-        let expected = self.expected_wall(now);
-        let drift_ms = now.wall.0.saturating_sub(expected.0);
-        if drift_ms.unsigned_abs() > TOLERANCE.as_millis().try_into().unwrap_or(u64::MAX) {
-            return Err(Suspicion::Jumped(drift_ms / 1000));
+        self.adopt_correction(now);
+        let moved = self.moved(now);
+        if is_beyond(moved) {
+            return Err(Suspicion::Jumped(moved / 1000));
         }
-        Ok(())
+        match self.dates.disagreement(moved) {
+            Some(ms) => Err(Suspicion::VendorsDisagree(ms / 1000)),
+            None => Ok(()),
+        }
     }
 
     /// Where the wall clock would stand had it not been moved.
@@ -88,13 +109,38 @@ impl Watch {
         self.base.wall.plus(Duration::from_millis(elapsed))
     }
 
-    /// An operator has looked at the clock and vouches for it.
+    /// An operator has looked at the clock and vouches for it. Vendors that contradict it by as much
+    /// as they do at `now` are not heeded.
     pub fn accept(&mut self, now: Sample) {
-        *self = Self {
-            base: now,
-            behind_ledger: None,
-        };
+        self.rebase(now);
+        self.behind_ledger = None;
+        self.dates.vouch();
     }
+
+    /// How far the wall clock has been moved against the time since boot, in milliseconds.
+    fn moved(&self, now: Sample) -> i64 {
+        now.wall.0.saturating_sub(self.expected_wall(now).0)
+    }
+
+    /// A clock that the vendors called wrong, and that was then set right by their account, did not
+    /// jump.
+    fn adopt_correction(&mut self, now: Sample) {
+        self.dates.forget_silent(now.since_boot_ms);
+        let moved = self.moved(now);
+        if is_beyond(moved) && self.dates.call_it_corrected(moved) {
+            self.rebase(now);
+        }
+    }
+
+    fn rebase(&mut self, now: Sample) {
+        self.dates.on_rebase(self.moved(now));
+        self.base = now;
+    }
+}
+
+/// Whether a difference in milliseconds is more than [`TOLERANCE`].
+fn is_beyond(ms: i64) -> bool {
+    u128::from(ms.unsigned_abs()) > TOLERANCE.as_millis()
 }
 
 fn whole_seconds(length: Duration) -> i64 {
@@ -102,49 +148,4 @@ fn whole_seconds(length: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(wall_s: i64, boot_s: u64) -> Sample {
-        Sample {
-            wall: UnixMs::from_seconds(wall_s),
-            since_boot_ms: boot_s * 1000,
-        }
-    }
-
-    #[test]
-    fn a_jump_of_more_than_five_minutes_is_suspect_until_it_is_undone() {
-        let mut watch = Watch::start(at(10_000, 50), "a", None, None);
-        assert_eq!(watch.judge(at(10_100, 150)), Ok(()));
-        assert_eq!(watch.judge(at(10_400, 150)), Ok(()));
-        assert_eq!(watch.judge(at(10_401, 150)), Err(Suspicion::Jumped(301)));
-        assert_eq!(watch.judge(at(9_000, 150)), Err(Suspicion::Jumped(-1100)));
-        assert_eq!(watch.judge(at(10_101, 151)), Ok(()));
-    }
-
-    #[test]
-    fn a_jump_while_the_server_was_down_is_seen_within_one_boot() {
-        let mark = Mark {
-            sample: at(10_000, 50),
-            boot: "a".into(),
-        };
-        let mut same = Watch::start(at(99_999, 60), "a", Some(&mark), None);
-        assert_eq!(same.judge(at(99_999, 60)), Err(Suspicion::Jumped(89_989)));
-        let mut rebooted = Watch::start(at(99_999, 60), "b", Some(&mark), None);
-        assert_eq!(rebooted.judge(at(99_999, 60)), Ok(()));
-    }
-
-    #[test]
-    fn a_clock_behind_the_ledger_is_suspect_until_it_catches_up_or_is_accepted() {
-        let newest = Some(UnixMs::from_seconds(20_000));
-        let mut watch = Watch::start(at(10_000, 0), "a", None, newest);
-        assert_eq!(
-            watch.judge(at(10_000, 0)),
-            Err(Suspicion::BehindLedger(10_000))
-        );
-        let mut accepted = watch.clone();
-        accepted.accept(at(10_000, 0));
-        assert_eq!(accepted.judge(at(10_001, 1)), Ok(()));
-        assert_eq!(watch.judge(at(19_800, 9_800)), Ok(()));
-    }
-}
+mod tests;
