@@ -90,6 +90,25 @@ pub enum Verdict {
     ListFull,
 }
 
+/// What holds a call back, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Shortage {
+    /// One of the vendor's published limits.
+    Rule {
+        /// Until this instant of the steady clock, at the earliest.
+        until: UnixMs,
+        /// The limit, as in "500 calls a day".
+        words: String,
+    },
+    /// The vendor said that such calls are used up.
+    VendorSaid {
+        /// Until this instant of the steady clock.
+        until: UnixMs,
+    },
+    /// The vendor's list of bans is full.
+    ListFull,
+}
+
 /// What is left of an account's limits. The state is kept in the ledger; the rules come from the
 /// configuration at each start ([`Budget::restore`]).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -188,30 +207,63 @@ impl Budget {
 
     /// Whether `spending` fits.
     pub fn ask(&mut self, spending: Spending<'_>, now: Now) -> Verdict {
-        if spending.adds_ban
-            && self
-                .list_capacity
-                .is_some_and(|most| self.state.standing >= most)
-        {
+        if self.lacks_room(spending) {
             return Verdict::ListFull;
         }
-        let mut later: Option<UnixMs> = None;
+        let latest = self.latest_limit(spending, now);
+        latest.map_or(Verdict::Fits, |(until, _)| Verdict::Later(until))
+    }
+
+    /// What holds `spending` back, for people; `None` if it fits. Of several limits the one that
+    /// lasts longest.
+    pub fn shortage(&mut self, spending: Spending<'_>, now: Now) -> Option<Shortage> {
+        if self.lacks_room(spending) {
+            return Some(Shortage::ListFull);
+        }
+        let (until, limit) = self.latest_limit(spending, now)?;
+        Some(match limit.and_then(|at| self.rules.get(at)) {
+            None => Shortage::VendorSaid { until },
+            Some(rule) => Shortage::Rule {
+                until,
+                words: rule.words(spending.reserve),
+            },
+        })
+    }
+
+    fn lacks_room(&self, spending: Spending<'_>) -> bool {
+        let full = |most: u32| self.state.standing >= most;
+        spending.adds_ban && self.list_capacity.is_some_and(full)
+    }
+
+    /// The limit that holds `spending` back longest: until when, and which rule; none where the
+    /// vendor said so.
+    fn latest_limit(
+        &mut self,
+        spending: Spending<'_>,
+        now: Now,
+    ) -> Option<(UnixMs, Option<usize>)> {
+        let mut latest: Option<(UnixMs, Option<usize>)> = None;
+        let mut limit = |until: UnixMs, rule: Option<usize>| {
+            if latest.is_none_or(|(other, _)| until > other) {
+                latest = Some((until, rule));
+            }
+        };
         for kind in spending.kinds {
             if let Some(stop) = self.state.stopped.get(kind).filter(|s| !s.is_over(now)) {
-                later = later.max(Some(stop.until()));
+                limit(stop.until(), None);
             }
         }
-        for (rule, spent) in self.rules.iter().zip(&mut self.state.spent) {
+        for (at, (rule, spent)) in self.rules.iter().zip(&mut self.state.spent).enumerate() {
             let cost = cost(rule, spending.kinds);
             if cost == 0 {
                 continue;
             }
             spent.tidy(rule, now);
             if !spent.fits(rule, cost, spending, self.state.apps) {
-                later = later.max(Some(spent.first_leaves(rule, now)));
+                limit(spent.first_leaves(rule, now), Some(at));
             }
         }
-        later.map_or(Verdict::Fits, Verdict::Later)
+        latest
     }
 
     /// Spends it. Call it for what was asked and fits, before the call goes out.
@@ -239,6 +291,18 @@ impl Budget {
 }
 
 impl Rule {
+    /// The limit in words, as in "500 calls a day"; for what may not spend the reserve, with that.
+    fn words(&self, reserve: bool) -> String {
+        let calls = if self.calls == 1 { "call" } else { "calls" };
+        let span = length_words(length_of(self.span));
+        let kept = if reserve || self.reserve == 0 {
+            String::new()
+        } else {
+            format!(", {} of them kept for takedowns", self.reserve)
+        };
+        format!("{} {calls} {span}{kept}", self.calls)
+    }
+
     fn name(&self) -> String {
         format!("{:?} {:?}", self.kinds, self.span)
     }
@@ -316,6 +380,24 @@ impl Spent {
 fn cost(rule: &Rule, kinds: &[CallKind]) -> u32 {
     let named = kinds.iter().filter(|kind| rule.kinds.contains(kind));
     u32::try_from(named.count()).unwrap_or(u32::MAX)
+}
+
+fn length_words(length: Duration) -> String {
+    let units = [
+        (86_400_000, "a day", "days"),
+        (3_600_000, "an hour", "hours"),
+        (60_000, "a minute", "minutes"),
+        (1000, "a second", "seconds"),
+    ];
+    let ms = length.as_millis();
+    match units
+        .iter()
+        .find(|(unit, ..)| ms > 0 && ms.is_multiple_of(*unit))
+    {
+        Some((unit, one, _)) if ms == *unit => (*one).to_owned(),
+        Some((unit, _, many)) => format!("in {} {many}", ms / unit),
+        None => format!("in {ms} ms"),
+    }
 }
 
 fn is_shared(span: Span) -> bool {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backoff::Now;
 use crate::breaker::{Breaker, Gate};
-use crate::budget::{Budget, CallKind, Spending, Verdict};
+use crate::budget::{Budget, CallKind, Shortage, Spending, Verdict};
 use crate::ids::AppId;
 use crate::time::UnixMs;
 
@@ -61,6 +61,47 @@ pub enum Pick<K> {
     Wait(UnixMs),
     /// Nothing: the queue is empty, or all that is left in it needs room in a full list.
     Idle,
+}
+
+/// Why work does not go at once. Instants are of the steady clock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Hold {
+    /// The account failed too often.
+    Breaker(UnixMs),
+    /// The account's calls are used up.
+    Budget {
+        /// Until then, at the earliest: others may be ahead in the queue.
+        until: UnixMs,
+        /// Which limit, as in "500 calls a day"; `None` where the vendor said so.
+        rule: Option<String>,
+        /// The vendor's own word, rather than our count.
+        vendor_said: bool,
+    },
+    /// The vendor's list has no room for another ban until some ban goes.
+    ListFull,
+}
+
+/// Why this piece of work may not be done at `now`, apart from what is ahead of it; `None` if it
+/// may. Of several reasons the one that lasts longest.
+pub fn hold<K>(work: &Work<K>, budget: &mut Budget, breaker: &Breaker, now: Now) -> Option<Hold> {
+    let gate = match breaker.gate(work.lane == Lane::Takedown, now) {
+        Gate::Shut(until) => Some(until),
+        Gate::Pass => None,
+    };
+    let (until, rule) = match budget.shortage(work.spending(), now) {
+        Some(Shortage::ListFull) => return Some(Hold::ListFull),
+        Some(Shortage::Rule { until, words }) => (until, Some(words)),
+        Some(Shortage::VendorSaid { until }) => (until, None),
+        None => return gate.map(Hold::Breaker),
+    };
+    Some(match gate.filter(|gate| *gate > until) {
+        Some(gate) => Hold::Breaker(gate),
+        None => Hold::Budget {
+            until,
+            vendor_said: rule.is_none(),
+            rule,
+        },
+    })
 }
 
 /// What work draws on: work of one class fits or does not fit together.
@@ -140,6 +181,20 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.places.is_empty()
     }
 
+    /// Why the work queued for this object does not go at `now`, as by [`hold`]. `None` where none
+    /// is queued, and where it only waits for its turn.
+    pub fn waiting_for(
+        &self,
+        key: &K,
+        budget: &mut Budget,
+        breaker: &Breaker,
+        now: Now,
+    ) -> Option<Hold> {
+        let (lane, app, class, order) = self.places.get(key)?;
+        let of_app = self.lanes.get(lane)?.apps.get(app)?;
+        hold(of_app.get(class)?.get(order)?, budget, breaker, now)
+    }
+
     /// Takes the next piece of work that may be done at `now`.
     pub fn pick(&mut self, budget: &mut Budget, breaker: &mut Breaker, now: Now) -> Pick<K> {
         let mut wait: Option<UnixMs> = None;
@@ -214,114 +269,4 @@ impl<K> Work<K> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backoff::Jitter;
-    use crate::budget::{Rule, Span};
-
-    const FORBID: &[CallKind] = &[CallKind::Forbid];
-    const FIND: &[CallKind] = &[CallKind::Find];
-
-    fn work(key: u32, app: u32, lane: Lane, at: i64) -> Work<u32> {
-        Work {
-            key,
-            app: AppId(app),
-            lane,
-            reserve: false,
-            adds_ban: false,
-            calls: FORBID,
-            decided: UnixMs(at),
-            due: UnixMs(at),
-        }
-    }
-
-    fn drain(queue: &mut Queue<u32>, budget: &mut Budget) -> Vec<u32> {
-        let now = Now::agreed(UnixMs(0));
-        let mut keys = Vec::new();
-        while let Pick::Do(work) = queue.pick(budget, &mut Breaker::default(), now) {
-            keys.push(work.key);
-        }
-        keys
-    }
-
-    #[test]
-    fn lanes_go_in_order_and_apps_in_turn_newest_takedown_first() {
-        let mut queue = Queue::default();
-        queue.push(work(1, 1, Lane::Check, 0));
-        queue.push(work(2, 1, Lane::Renewal, 9));
-        queue.push(work(3, 1, Lane::Renewal, 5));
-        queue.push(work(4, 1, Lane::Resume, 0));
-        for n in 10..13 {
-            queue.push(work(n, 1, Lane::Takedown, i64::from(n)));
-        }
-        queue.push(work(20, 2, Lane::Takedown, 1));
-        let order = drain(&mut queue, &mut Budget::new(Vec::new(), None));
-        assert_eq!(order, [12, 20, 11, 10, 4, 3, 2, 1]);
-    }
-
-    #[test]
-    fn newer_work_for_an_object_replaces_the_older() {
-        let mut queue = Queue::default();
-        queue.push(work(1, 1, Lane::Takedown, 0));
-        queue.push(work(1, 1, Lane::Resume, 1));
-        assert_eq!(queue.len(), 1);
-        let order = drain(&mut queue, &mut Budget::new(Vec::new(), None));
-        assert_eq!(order, [1]);
-    }
-
-    #[test]
-    fn a_full_list_holds_back_new_bans_and_nothing_else() {
-        let mut queue = Queue::default();
-        for n in 0..3 {
-            let mut ban = work(n, 1, Lane::Takedown, i64::from(n));
-            ban.adds_ban = true;
-            queue.push(ban);
-        }
-        queue.push(work(7, 1, Lane::Takedown, -5));
-        let mut budget = Budget::new(Vec::new(), Some(1));
-        assert_eq!(drain(&mut queue, &mut budget), [2, 7]);
-        assert_eq!(queue.len(), 2);
-    }
-
-    #[test]
-    fn an_open_breaker_holds_all_but_probing_takedowns() {
-        let now = Now::agreed(UnixMs(0));
-        let mut breaker = Breaker::default();
-        for _ in 0..5 {
-            breaker.on_failure(Jitter(u16::MAX), now);
-        }
-        let mut budget = Budget::new(Vec::new(), None);
-        let mut queue = Queue::default();
-        queue.push(work(1, 1, Lane::Resume, 0));
-        assert_eq!(
-            queue.pick(&mut budget, &mut breaker, now),
-            Pick::Wait(UnixMs(2000))
-        );
-        queue.push(work(2, 1, Lane::Takedown, 0));
-        assert!(matches!(queue.pick(&mut budget, &mut breaker, now), Pick::Do(w) if w.key == 2));
-        queue.push(work(3, 1, Lane::Takedown, 0));
-        assert_eq!(
-            queue.pick(&mut budget, &mut breaker, now),
-            Pick::Wait(UnixMs(1000))
-        );
-    }
-
-    #[test]
-    fn another_kind_goes_on_while_one_is_spent() {
-        let rule = Rule {
-            kinds: vec![CallKind::Forbid],
-            calls: 1,
-            span: Span::Sliding(std::time::Duration::from_secs(86_400)),
-            reserve: 0,
-        };
-        let mut budget = Budget::new(vec![rule], None);
-        let mut queue = Queue::default();
-        queue.push(work(1, 1, Lane::Takedown, 1));
-        queue.push(work(2, 1, Lane::Takedown, 0));
-        let mut check = work(3, 1, Lane::Check, 0);
-        check.calls = FIND;
-        queue.push(check);
-        assert_eq!(drain(&mut queue, &mut budget), [1, 3]);
-        assert_eq!(queue.len(), 1);
-    }
-}
+mod tests;
