@@ -3,10 +3,12 @@
 //! States of objects, budgets, watches and probes are opaque texts here: the pure step that
 //! writes them lives in `tidegate-core`, and the loops in `tidegate-engine`.
 
+pub(crate) mod raw;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidegate_core::placement::{Evidence, Observed, Owner};
+use tidegate_core::placement::{Observed, Owner};
 use tidegate_core::{AppId, Generation, Secret, StreamId, StreamKey, UnixMs};
 
 use crate::error::LedgerError;
@@ -306,13 +308,4 @@ pub trait CdnLedger: Send + Sync + 'static {
         before: UnixMs,
         limit: usize,
     ) -> Result<Vec<LookRow>, LedgerError>;
-}
-
-/// The word of an evidence in the store.
-pub(crate) fn evidence_word(evidence: Evidence) -> &'static str {
-    match evidence {
-        Evidence::Live => "live",
-        Evidence::Dark => "dark",
-        Evidence::Unknown => "unknown",
-    }
 }

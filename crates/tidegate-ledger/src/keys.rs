@@ -62,6 +62,24 @@ pub(crate) fn secret_place(row: &[i64; 2]) -> Place<'_> {
     }
 }
 
+/// Where a secret of a vendor account is.
+pub(crate) fn account_place<'a>(row: &'a [i64; 1], column: &'static str) -> Place<'a> {
+    Place {
+        table: "accounts",
+        row,
+        column,
+    }
+}
+
+/// Where the key of a target's play URLs is.
+pub(crate) fn play_key_place(row: &[i64; 1]) -> Place<'_> {
+    Place {
+        table: "targets",
+        row,
+        column: "play_key",
+    }
+}
+
 const CHECK: &str = "tidegate key check";
 const CHECK_PLACE: Place<'static> = Place {
     table: "meta",

@@ -35,6 +35,9 @@ pub(crate) enum Lane {
 pub(crate) trait Waiting: Send {
     /// Place in order of arrival.
     fn ticket(&self) -> u64;
+
+    /// How much of a batch it takes up; a single decision takes 1.
+    fn weight(&self) -> usize;
 }
 
 /// The sending ends.
@@ -122,6 +125,12 @@ impl<J: Waiting> Batch<J> {
         self.takedown.len() + self.release.len()
     }
 
+    /// How much they take up.
+    fn urgent_weight(&self) -> usize {
+        let jobs = self.takedown.iter().chain(&self.release);
+        jobs.map(Waiting::weight).sum()
+    }
+
     /// All operations, in order of arrival.
     pub(crate) fn in_order(self) -> Vec<J> {
         let mut jobs = self.takedown;
@@ -169,9 +178,13 @@ impl<J: Waiting> Intake<J> {
                 Err(_) => break,
             }
         }
-        while batch.urgent() < URGENT_BATCH {
+        let mut weight = batch.urgent_weight();
+        while weight < URGENT_BATCH {
             match self.release.try_recv() {
-                Ok(job) => batch.release.push(job),
+                Ok(job) => {
+                    weight += job.weight();
+                    batch.release.push(job);
+                }
                 Err(_) => break,
             }
         }

@@ -4,6 +4,7 @@
 //! The data directory stays each machine's own: it is locked as with SQLite, and holds the key.
 
 mod apps;
+mod cdns;
 mod changes;
 mod confirm;
 pub(crate) mod connect;

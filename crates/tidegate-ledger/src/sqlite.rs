@@ -5,6 +5,7 @@
 
 mod apps;
 mod backup;
+mod cdns;
 mod changes;
 mod checkpoint;
 pub(crate) mod connect;

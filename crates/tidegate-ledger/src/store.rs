@@ -5,6 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use tidegate_core::{Actor, AppId, Ask, Block, Generation, RequestId, Secret, StreamKey, UnixMs};
 
+use crate::cdns::CdnLedger;
 use crate::error::LedgerError;
 use crate::model::{
     App, Attempt, Bound, Changes, ClockMark, Cursor, Head, NonceRecord, NonceUse, RestoreHold,
@@ -15,7 +16,7 @@ use crate::model::{
 /// that nothing was written. Writes are ordered by lane: takedowns first, then resumes and ends,
 /// then everything else; within a lane in order of arrival.
 #[async_trait]
-pub trait Ledger: Send + Sync + 'static {
+pub trait Ledger: CdnLedger + Send + Sync + 'static {
     /// A number that no other start of a server on this ledger gets. Rises from 1.
     async fn next_instance(&self) -> Result<u64, LedgerError>;
 

@@ -79,38 +79,52 @@ pub(super) async fn go_on_counting(
     from: &mut Source<'_>,
     to: &mut Sink<'_>,
 ) -> Result<(), LedgerError> {
-    let used: Option<i64> = match from {
-        Source::Sqlite(conn) => {
-            sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'targets'")
-                .fetch_optional(&mut **conn)
-                .await
-                .map_err(|e| lite::reading(&e))?
-        }
-        Source::Postgres(conn) => sqlx::query_scalar(
-            "SELECT pg_sequence_last_value(pg_get_serial_sequence('targets', 'id')::regclass)",
-        )
-        .fetch_one(&mut **conn)
-        .await
-        .map_err(|e| pg::reading(&e))?,
-    };
-    let Some(used) = used else {
-        return Ok(());
-    };
-    match to {
-        Sink::Sqlite(conn) => {
-            sqlx::query("UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'targets'")
-                .bind(used)
-                .execute(&mut **conn)
-                .await
-                .map_err(|e| lite::writing(&e))?;
-        }
-        Sink::Postgres(conn) => {
-            sqlx::query("SELECT setval(pg_get_serial_sequence('targets', 'id'), $1)")
-                .bind(used)
-                .execute(&mut **conn)
-                .await
-                .map_err(|e| pg::unavailable("written", &e))?;
+    for table in ["accounts", "targets"] {
+        if let Some(used) = used_ids(from, table).await? {
+            go_on_after(to, table, used).await?;
         }
     }
     Ok(())
+}
+
+async fn used_ids(from: &mut Source<'_>, table: &'static str) -> Result<Option<i64>, LedgerError> {
+    match from {
+        Source::Sqlite(conn) => {
+            sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = $1")
+                .bind(table)
+                .fetch_optional(&mut **conn)
+                .await
+                .map_err(|e| lite::reading(&e))
+        }
+        Source::Postgres(conn) => sqlx::query_scalar(
+            "SELECT pg_sequence_last_value(pg_get_serial_sequence($1, 'id')::regclass)",
+        )
+        .bind(table)
+        .fetch_one(&mut **conn)
+        .await
+        .map_err(|e| pg::reading(&e)),
+    }
+}
+
+async fn go_on_after(to: &mut Sink<'_>, table: &'static str, used: i64) -> Result<(), LedgerError> {
+    match to {
+        Sink::Sqlite(conn) => sqlx::query(
+            "INSERT INTO sqlite_sequence (name, seq)
+             SELECT $1, 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = $1);
+             UPDATE sqlite_sequence SET seq = max(seq, $2) WHERE name = $1",
+        )
+        .bind(table)
+        .bind(used)
+        .execute(&mut **conn)
+        .await
+        .map(|_| ())
+        .map_err(|e| lite::writing(&e)),
+        Sink::Postgres(conn) => sqlx::query("SELECT setval(pg_get_serial_sequence($1, 'id'), $2)")
+            .bind(table)
+            .bind(used)
+            .execute(&mut **conn)
+            .await
+            .map(|_| ())
+            .map_err(|e| pg::unavailable("written", &e)),
+    }
 }

@@ -205,7 +205,8 @@ impl Held {
              ALTER TABLE events DISABLE TRIGGER events_keeps;
              DELETE FROM nonces; DELETE FROM placements; DELETE FROM blocks;
              DELETE FROM events; DELETE FROM attempts; DELETE FROM decisions; DELETE FROM chain;
-             DELETE FROM targets; DELETE FROM server_secrets; DELETE FROM apps;
+             DELETE FROM objects; DELETE FROM budgets; DELETE FROM leases; DELETE FROM targets;
+             DELETE FROM accounts; DELETE FROM server_secrets; DELETE FROM apps;
              DELETE FROM clock; DELETE FROM meta; DELETE FROM writers;
              ALTER TABLE chain ENABLE TRIGGER chain_keeps;
              ALTER TABLE decisions ENABLE TRIGGER decisions_keeps;

@@ -27,7 +27,7 @@ use Kind::{Bytes, Flag, Free, Int, Sealed, Text};
 
 /// Every table but `meta`, which the back ends shape differently, and what a back end keeps for
 /// its own running. In an order that satisfies foreign keys.
-pub(super) const TABLES: [Table; 11] = [
+pub(super) const TABLES: [Table; 14] = [
     Table {
         name: "clock",
         columns: &[
@@ -63,6 +63,25 @@ pub(super) const TABLES: [Table; 11] = [
         ],
     },
     Table {
+        name: "accounts",
+        columns: &[
+            ("id", Int),
+            ("name", Free),
+            ("vendor", Text),
+            ("access_key_id", Free),
+            ("secret", Sealed(1)),
+            ("security_token", Sealed(1)),
+            ("scheme", Free),
+            ("region", Free),
+            ("project_id", Free),
+            ("endpoint", Free),
+            ("strict", Flag),
+            ("epoch", Int),
+            ("created_ms", Int),
+            ("rotated_ms", Int),
+        ],
+    },
+    Table {
         name: "targets",
         columns: &[
             ("id", Int),
@@ -70,7 +89,28 @@ pub(super) const TABLES: [Table; 11] = [
             ("vendor", Text),
             ("publish_domain", Text),
             ("rtmp_app", Text),
+            ("account", Int),
+            ("play_domain", Text),
+            ("play_urls", Text),
+            ("play_key", Sealed(1)),
+            ("leaving_ms", Int),
+            ("probe", Free),
         ],
+    },
+    Table {
+        name: "objects",
+        columns: &[
+            ("account", Int),
+            ("site", Text),
+            ("stream", Text),
+            ("state", Free),
+            ("version", Int),
+            ("due_ms", Int),
+        ],
+    },
+    Table {
+        name: "budgets",
+        columns: &[("account", Int), ("state", Free)],
     },
     Table {
         name: "chain",
@@ -147,6 +187,10 @@ pub(super) const TABLES: [Table; 11] = [
             ("wanted", Int),
             ("accepted", Int),
             ("accepted_ms", Int),
+            ("observed", Text),
+            ("observed_ms", Int),
+            ("watch", Free),
+            ("look_ms", Int),
         ],
     },
     Table {
@@ -193,6 +237,13 @@ mod tests {
                 .map(|word| word.trim_matches('"').to_owned());
             tables.insert(name.to_owned(), columns.collect());
         }
+        for statement in sql.split("ALTER TABLE ").skip(1) {
+            let mut words = statement.split_whitespace();
+            let table = words.next().expect("a table");
+            let column = words.nth(2).expect("a column");
+            let columns: &mut Vec<_> = tables.get_mut(table).expect("made before");
+            columns.push(column.to_owned());
+        }
         tables
     }
 
@@ -207,16 +258,20 @@ mod tests {
             .collect();
         let mut sqlite = schema(concat!(
             include_str!("../../migrations/sqlite/0001_ledger.sql"),
-            include_str!("../../migrations/sqlite/0002_append_only.sql")
+            include_str!("../../migrations/sqlite/0002_append_only.sql"),
+            include_str!("../../migrations/sqlite/0003_cdns.sql")
         ));
         let mut postgres = schema(concat!(
             include_str!("../../migrations/postgres/0001_ledger.sql"),
-            include_str!("../../migrations/postgres/0002_append_only.sql")
+            include_str!("../../migrations/postgres/0002_append_only.sql"),
+            include_str!("../../migrations/postgres/0003_cdns.sql")
         ));
         for schema in [&mut sqlite, &mut postgres] {
             assert!(schema.remove("meta").is_some());
         }
-        assert!(postgres.remove("writers").is_some());
+        for own in ["writers", "leases"] {
+            assert!(postgres.remove(own).is_some());
+        }
         for columns in [&mut listed, &mut sqlite, &mut postgres] {
             columns.values_mut().for_each(|names| names.sort());
         }

@@ -79,7 +79,8 @@ async fn open_held(tx: &mut Tx<'_>, at: UnixMs) -> Result<Vec<(StreamKey, Genera
              accepted_ms = CASE WHEN t.vendor = 'origin' THEN $1 ELSE accepted_ms END
          FROM blocks b, targets t
          WHERE b.held_resume IS NOT NULL AND placements.app_id = b.app_id
-           AND placements.stream = b.stream AND t.id = placements.target",
+           AND placements.stream = b.stream AND t.id = placements.target
+           AND t.leaving_ms IS NULL",
     )
     .bind(at.0)
     .execute(&mut *tx.conn)

@@ -42,6 +42,10 @@ fn migrations() -> Migrator {
             "append only",
             include_str!("../../migrations/postgres/0002_append_only.sql"),
         ),
+        (
+            "cdns",
+            include_str!("../../migrations/postgres/0003_cdns.sql"),
+        ),
     ];
     let numbered = (1_i64..).zip(all).map(|(version, (name, sql))| {
         let kind = MigrationType::Simple;

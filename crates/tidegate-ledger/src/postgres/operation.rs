@@ -67,6 +67,13 @@ impl Waiting for Job {
     fn ticket(&self) -> u64 {
         self.ticket
     }
+
+    fn weight(&self) -> usize {
+        match &self.work {
+            Work::Decide { .. } | Work::Lapse { .. } => 1,
+            Work::Other(task) => task.weight(),
+        }
+    }
 }
 
 impl Job {
@@ -101,6 +108,11 @@ pub(super) trait Operation: Send + Sync + 'static {
         Lane::Rest
     }
 
+    /// How much of a batch it takes up.
+    fn weight(&self) -> usize {
+        1
+    }
+
     /// Does the work inside the batch's transaction.
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Out, OpError>;
 }
@@ -117,6 +129,7 @@ pub(super) enum Stop {
 #[async_trait]
 pub(super) trait Task: Send + Sync {
     async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Stop>;
+    fn weight(&self) -> usize;
     fn answer(self: Box<Self>, failed: Option<&str>);
 }
 
@@ -140,6 +153,10 @@ impl<O: Operation> Task for Pending<O> {
             }
             Err(OpError::Broken(error)) => Err(Stop::Broken(error)),
         }
+    }
+
+    fn weight(&self) -> usize {
+        self.operation.weight().max(1)
     }
 
     fn answer(self: Box<Self>, failed: Option<&str>) {
@@ -188,6 +205,16 @@ pub(super) struct Tx<'a> {
 }
 
 impl Tx<'_> {
+    /// A row id that was never given out in a table that counts them.
+    pub(super) async fn next_id(&mut self, table: &'static str) -> Result<i64, OpError> {
+        Ok(
+            sqlx::query_scalar("SELECT nextval(pg_get_serial_sequence($1, 'id'))")
+                .bind(table)
+                .fetch_one(&mut *self.conn)
+                .await?,
+        )
+    }
+
     /// Appends a link of the chain whose history row is inserted beside it.
     pub(super) async fn append_link(
         &mut self,
@@ -234,14 +261,14 @@ pub(super) async fn require_app(conn: &mut PgConnection, app: AppId) -> Result<(
     }
 }
 
-/// The targets of an App, its origin first.
+/// The targets of an App that decisions reach, its origin first.
 pub(super) async fn read_targets(
     conn: &mut PgConnection,
     app: AppId,
 ) -> Result<Vec<Target>, OpError> {
     let rows = sqlx::query(
         "SELECT id, app_id, vendor, publish_domain, rtmp_app FROM targets
-         WHERE app_id = $1 ORDER BY vendor <> 'origin', id",
+         WHERE app_id = $1 AND leaving_ms IS NULL ORDER BY vendor <> 'origin', id",
     )
     .bind(i64::from(app.0))
     .fetch_all(conn)

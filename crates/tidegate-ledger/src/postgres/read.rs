@@ -76,7 +76,7 @@ pub(super) async fn status(
     let block = block.fetch_optional(&mut *snapshot).await;
     let placements = sqlx::query(
         "SELECT t.id, t.app_id, t.vendor, t.publish_domain, t.rtmp_app,
-             p.wanted, p.accepted, p.accepted_ms
+             p.wanted, p.accepted, p.accepted_ms, p.observed, p.observed_ms
          FROM placements p JOIN targets t ON t.id = p.target
          WHERE p.app_id = $1 AND p.stream = $2 ORDER BY t.vendor <> 'origin', t.id",
     );
@@ -103,7 +103,7 @@ pub(super) async fn status(
         placements: placements
             .map_err(told)?
             .iter()
-            .map(|row| rows::placement(rows::target(row, 0)?, row, 5))
+            .map(|row| rows::observed_placement(rows::target(row, 0)?, row, 5))
             .collect::<Result<_, _>>()?,
         decisions: decisions
             .map_err(told)?

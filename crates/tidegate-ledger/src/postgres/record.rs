@@ -57,7 +57,10 @@ pub(super) struct Writes {
 }
 
 /// One column of rows.
-fn each<'a, T: 'a, C>(rows: impl IntoIterator<Item = T>, column: impl Fn(T) -> C) -> Vec<C> {
+pub(super) fn each<'a, T: 'a, C>(
+    rows: impl IntoIterator<Item = T>,
+    column: impl Fn(T) -> C,
+) -> Vec<C> {
     rows.into_iter().map(column).collect()
 }
 

@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use tidegate_core::{AppId, Block, Generation, RequestId, StreamKey, UnixMs};
 
 use super::error::reading;
+use crate::cdns::raw;
 use crate::chain::RawActor;
 use crate::columns::{actor_value, app_id, corrupt, result_value, stream_key, until_value, value};
 use crate::error::LedgerError;
@@ -89,8 +90,8 @@ pub(crate) fn target(row: &PgRow, first: usize) -> Result<Target, LedgerError> {
     })
 }
 
-/// From `wanted, accepted, accepted_ms` at `first`.
-pub(crate) fn placement(
+/// From `wanted, accepted, accepted_ms, observed, observed_ms` at `first`.
+pub(crate) fn observed_placement(
     target: Target,
     row: &PgRow,
     first: usize,
@@ -100,7 +101,7 @@ pub(crate) fn placement(
         wanted: Generation(value(get(row, first)?)),
         accepted: get::<Option<i64>>(row, first + 1)?.map(|g| Generation(value(g))),
         accepted_at: get::<Option<i64>>(row, first + 2)?.map(UnixMs),
-        observed: None,
+        observed: raw::observed(get(row, first + 3)?, get(row, first + 4)?)?,
     })
 }
 

@@ -25,6 +25,10 @@ fn migrations() -> Migrator {
             include_str!("../../migrations/sqlite/0001_ledger.sql"),
         ),
         ("append only", APPEND_ONLY),
+        (
+            "cdns",
+            include_str!("../../migrations/sqlite/0003_cdns.sql"),
+        ),
     ];
     let numbered = (1_i64..).zip(all).map(|(version, (name, sql))| {
         let kind = MigrationType::Simple;

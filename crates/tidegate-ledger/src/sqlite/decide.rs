@@ -36,7 +36,7 @@ macro_rules! record {
             "INSERT INTO placements (app_id, stream, target, wanted, accepted, accepted_ms)
              SELECT $4, $5, id, $16, iif(vendor = 'origin', $16, NULL),
                     iif(vendor = 'origin', $14, NULL)
-             FROM targets WHERE app_id = $4
+             FROM targets WHERE app_id = $4 AND leaving_ms IS NULL
              ON CONFLICT (app_id, stream, target) DO UPDATE SET wanted = excluded.wanted,
                  accepted = coalesce(excluded.accepted, accepted),
                  accepted_ms = iif(excluded.accepted IS accepted, accepted_ms,
@@ -333,7 +333,8 @@ async fn open_held(tx: &mut Tx<'_>, at: UnixMs) -> Result<Vec<(StreamKey, Genera
              accepted_ms = iif(t.vendor = 'origin', $1, accepted_ms)
          FROM blocks b, targets t
          WHERE b.held_resume IS NOT NULL AND placements.app_id = b.app_id
-           AND placements.stream = b.stream AND t.id = placements.target;
+           AND placements.stream = b.stream AND t.id = placements.target
+           AND t.leaving_ms IS NULL;
          DELETE FROM blocks WHERE held_resume IS NOT NULL;
          DELETE FROM meta WHERE name = 'restore_hold'",
     )

@@ -26,6 +26,11 @@ pub(crate) trait Operation: Send + Sync + 'static {
     /// Where it waits.
     fn lane(&self) -> Lane;
 
+    /// How much of a batch it takes up.
+    fn weight(&self) -> usize {
+        1
+    }
+
     /// Whether it opens and releases savepoint `op` around its own writes, to save statements.
     fn saves_itself(&self) -> bool {
         false
@@ -115,6 +120,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A row id that was never given out in a table that counts them.
+    pub(crate) async fn next_id(&mut self, table: &'static str) -> Result<i64, OpError> {
+        let used: Option<i64> =
+            sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = $1")
+                .bind(table)
+                .fetch_optional(&mut *self.conn)
+                .await?;
+        Ok(used.unwrap_or(0).saturating_add(1))
+    }
+
     /// Appends a link of the chain whose history row is inserted beside it.
     pub(crate) async fn append_link(
         &mut self,
@@ -146,14 +161,14 @@ pub(crate) async fn require_app(conn: &mut SqliteConnection, app: AppId) -> Resu
     }
 }
 
-/// The targets of an App, its origin first.
+/// The targets of an App that decisions reach, its origin first.
 pub(crate) async fn read_targets(
     conn: &mut SqliteConnection,
     app: AppId,
 ) -> Result<Vec<Target>, OpError> {
     let rows = sqlx::query(
         "SELECT id, app_id, vendor, publish_domain, rtmp_app FROM targets
-         WHERE app_id = $1 ORDER BY vendor <> 'origin', id",
+         WHERE app_id = $1 AND leaving_ms IS NULL ORDER BY vendor <> 'origin', id",
     )
     .bind(app.0)
     .fetch_all(conn)
@@ -232,11 +247,19 @@ impl<O: Operation> Waiting for Pending<O> {
     fn ticket(&self) -> u64 {
         self.ticket
     }
+
+    fn weight(&self) -> usize {
+        self.operation.weight().max(1)
+    }
 }
 
 impl Waiting for Box<dyn Job> {
     fn ticket(&self) -> u64 {
         (**self).ticket()
+    }
+
+    fn weight(&self) -> usize {
+        (**self).weight()
     }
 }
 

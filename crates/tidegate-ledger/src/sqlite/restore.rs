@@ -304,6 +304,17 @@ async fn used_generations(conn: &mut SqliteConnection, other: bool) -> Result<i6
     Ok(sqlx::query_scalar(sql).fetch_one(conn).await?)
 }
 
+/// Vendors have moved on since the backup was made, so whatever stands is brought to them again.
+const FORGET_ACCEPTED: &str = "
+    DELETE FROM main.objects WHERE EXISTS (
+        SELECT 1 FROM main.targets t JOIN main.blocks b ON b.app_id = t.app_id
+        WHERE b.stream = objects.stream AND t.account = objects.account
+            AND objects.site IN ('*', t.publish_domain || '/' || t.rtmp_app));
+    UPDATE main.placements SET accepted = NULL, accepted_ms = NULL
+    WHERE target IN (SELECT id FROM main.targets WHERE vendor <> 'origin')
+        AND EXISTS (SELECT 1 FROM main.blocks b
+            WHERE b.app_id = placements.app_id AND b.stream = placements.stream)";
+
 /// Holds resumes, lifts generations above all that were used, and appends the event.
 async fn mark_restored(
     tx: &mut Tx<'_>,
@@ -324,6 +335,7 @@ async fn mark_restored(
         request_id: None,
     };
     append_event(tx, &event).await?;
+    run(tx.conn, FORGET_ACCEPTED).await?;
     let newest = tx.memory.newest.max(meta_int(tx.conn, "newest").await?);
     tx.memory.newest = newest;
     sqlx::query(
@@ -399,9 +411,13 @@ const REPLACE: &str = "
     DROP TRIGGER events_keeps_rows; DROP TRIGGER events_keeps_words;
     DELETE FROM main.placements; DELETE FROM main.blocks; DELETE FROM main.attempts;
     DELETE FROM main.decisions; DELETE FROM main.events; DELETE FROM main.chain;
-    DELETE FROM main.server_secrets; DELETE FROM main.targets; DELETE FROM main.apps;
+    DELETE FROM main.objects; DELETE FROM main.budgets; DELETE FROM main.server_secrets;
+    DELETE FROM main.targets; DELETE FROM main.accounts; DELETE FROM main.apps;
     INSERT INTO main.apps SELECT * FROM other.apps WHERE true;
+    INSERT INTO main.accounts SELECT * FROM other.accounts;
     INSERT INTO main.targets SELECT * FROM other.targets;
+    INSERT INTO main.objects SELECT * FROM other.objects;
+    INSERT INTO main.budgets SELECT * FROM other.budgets;
     INSERT INTO main.server_secrets SELECT * FROM other.server_secrets;
     INSERT INTO main.chain SELECT * FROM other.chain;
     INSERT INTO main.decisions SELECT * FROM other.decisions;

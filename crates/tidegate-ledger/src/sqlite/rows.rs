@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use tidegate_core::{AppId, Block, Generation, RequestId, StreamKey, UnixMs};
 
 use super::error::reading;
+use crate::cdns::raw;
 use crate::chain::RawActor;
 pub(crate) use crate::columns::{
     actor_columns, app_id, column, corrupt, stream_key, until_column, until_value, value,
@@ -59,6 +60,19 @@ pub(crate) fn placement(
         accepted: get::<Option<i64>>(row, first + 1)?.map(|g| Generation(value(g))),
         accepted_at: get::<Option<i64>>(row, first + 2)?.map(UnixMs),
         observed: None,
+    })
+}
+
+/// From `wanted, accepted, accepted_ms, observed, observed_ms` at `first`.
+pub(crate) fn observed_placement(
+    target: Target,
+    row: &SqliteRow,
+    first: usize,
+) -> Result<Placement, LedgerError> {
+    let observed = raw::observed(get(row, first + 3)?, get(row, first + 4)?)?;
+    Ok(Placement {
+        observed,
+        ..placement(target, row, first)?
     })
 }
 
