@@ -272,6 +272,11 @@ impl Trouble {
         matches!(self.class, Class::Refused(_) | Class::ListFull)
     }
 
+    /// Whether it was met on the way to what is wanted now.
+    pub fn is_about(&self, want: Want) -> bool {
+        self.want.is_like(want)
+    }
+
     /// When the next attempt is due, on the steady clock.
     pub fn next_attempt(&self) -> UnixMs {
         self.wait.until()

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use tidegate_core::UnixMs;
+use tidegate_core::backoff::Now;
 use tidegate_core::clock::{Mark, Sample, Suspicion, Watch};
 
 /// The wall clock now.
@@ -49,6 +50,22 @@ impl Clock {
         let now = sample();
         self.watch.lock().judge(now)?;
         Ok(now.wall)
+    }
+
+    /// Now by both clocks, for whatever waits.
+    pub(crate) fn now(&self) -> Now {
+        let sample = sample();
+        let mut watch = self.watch.lock();
+        Now {
+            wall: sample.wall,
+            steady: watch.expected_wall(sample),
+            ends_held: watch.judge(sample).is_err(),
+        }
+    }
+
+    /// A vendor's answer carried this time.
+    pub(crate) fn heard(&self, account: &str, date: UnixMs) {
+        self.watch.lock().on_vendor_date(account, date, sample());
     }
 
     pub(crate) fn accept(&self) {

@@ -3,7 +3,9 @@
 //! A forbid cuts at once, while its commit runs; a resume takes effect after its commit. What a
 //! failed commit leaves behind is a block in memory, an alarm, and an honest answer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_core::{Ask, AskKind, AskedEnd, Generation, Outcome, RequestId, StreamKey, Until};
 use tidegate_ledger::{
@@ -13,8 +15,12 @@ use tidegate_ledger::{
 use tidegate_origin::{Cut, Refusal};
 
 use crate::alarms::AlarmKind;
+use crate::cdns::{Gather, Slot};
 use crate::engine::Engine;
 use crate::nonces::Ticket;
+
+/// How often the ledger is asked about accounts that another server drives.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// What became of an ask.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -161,7 +167,7 @@ impl Engine {
             .get(key.app, key.stream.as_str())
             .unwrap_or(asked);
         let cut = self.hub().cut(&key, &Refusal::Forbidden(in_force));
-        let _no_restore = self.restoring.read().await;
+        let no_restore = self.restoring.read().await;
         let bound = match self.ledger().decide(ask.clone(), nonce).await {
             Ok(bound) => bound,
             Err(error) => {
@@ -188,13 +194,14 @@ impl Engine {
             }
         }
         self.note_unrecorded();
-        Ok(self.reply(&ask, bound, &Origin::cut(cut)))
+        drop(no_restore);
+        Ok(self.reply(&ask, bound, &Origin::cut(cut)).await)
     }
 
     async fn resume(&self, ask: Ask, nonce: Option<NonceUse>) -> Result<Reply, DecideError> {
         let key = ask.key.clone();
         let asked = self.blocks().begin_resume();
-        let _no_restore = self.restoring.read().await;
+        let no_restore = self.restoring.read().await;
         let bound = match self.ledger().decide(ask.clone(), nonce).await {
             Ok(bound) => bound,
             Err(error) => {
@@ -217,10 +224,11 @@ impl Engine {
             };
         }
         self.note_unrecorded();
-        Ok(self.reply(&ask, bound, &origin))
+        drop(no_restore);
+        Ok(self.reply(&ask, bound, &origin).await)
     }
 
-    fn reply(&self, ask: &Ask, bound: Bound, origin: &Origin) -> Reply {
+    async fn reply(&self, ask: &Ask, bound: Bound, origin: &Origin) -> Reply {
         let decided = match bound {
             Bound::Fresh(decided) => decided,
             Bound::Replay(record) => {
@@ -241,11 +249,11 @@ impl Engine {
         tracing::info!(app_id = ask.key.app.0, stream = %ask.key.stream, verb = ask.kind.word(),
             generation = decided.generation.0, request_id = %ask.request_id,
             until, origin = %origin.words, "decided");
-        let results = decided
-            .placements
-            .iter()
-            .map(|placement| self.target_result(ask, &decided, placement, origin))
-            .collect();
+        let mut results = self.origin_results(ask, &decided, origin);
+        results.extend(match decided.outcome {
+            Outcome::Held(_) => held_results(&decided, origin),
+            Outcome::Blocked(_) | Outcome::Opened { .. } => self.cdn_results(ask, &decided).await,
+        });
         Reply::Decided(Answered {
             request_id: ask.request_id,
             generation: decided.generation,
@@ -254,24 +262,11 @@ impl Engine {
         })
     }
 
-    fn target_result(
-        &self,
-        ask: &Ask,
-        decided: &Decided,
-        placement: &Placement,
-        origin: &Origin,
-    ) -> TargetResult {
-        let vendor = placement.target.vendor;
-        if vendor != Vendor::Origin {
-            let words = "recorded, and not called yet".to_owned();
-            return TargetResult {
-                vendor,
-                result: ResultWord::Pending,
-                words,
-            };
-        }
-        self.recorder.attempt(
-            Attempt {
+    fn origin_results(&self, ask: &Ask, decided: &Decided, origin: &Origin) -> Vec<TargetResult> {
+        let placed = decided.placements.iter();
+        let placed = placed.filter(|placement| placement.target.vendor == Vendor::Origin);
+        let result = |placement: &Placement| {
+            let attempt = Attempt {
                 key: ask.key.clone(),
                 target: placement.target.id,
                 generation: decided.generation,
@@ -279,13 +274,51 @@ impl Engine {
                 result: AttemptResult::Accepted,
                 vendor_request_id: String::new(),
                 words: origin.words.clone(),
-            },
-            self.stats(),
-        );
-        TargetResult {
-            vendor,
-            result: origin.result,
-            words: origin.words.clone(),
+            };
+            self.recorder.attempt(attempt, self.stats());
+            TargetResult {
+                vendor: Vendor::Origin,
+                result: origin.result,
+                words: origin.words.clone(),
+            }
+        };
+        placed.map(result).collect()
+    }
+
+    /// Wakes the desks and waits for what CDNs say, as long as an answer may wait.
+    async fn cdn_results(&self, ask: &Ask, decided: &Decided) -> Vec<TargetResult> {
+        let gather = Gather::new(self.cdns().options().answer_within);
+        let mut slots = HashMap::new();
+        for placement in &decided.placements {
+            let target = &placement.target;
+            if target.vendor != Vendor::Origin {
+                let slot = gather.slot(target.vendor, target.id, placement.wanted);
+                slots.insert(target.id, slot);
+            }
+        }
+        let elsewhere = self.cdns().wake(&ask.key, slots);
+        tokio::select! {
+            results = gather.results() => results,
+            () = self.ask_ledger(ask, &elsewhere), if !elsewhere.is_empty() => Vec::new(),
+        }
+    }
+
+    /// What other servers get accepted shows in the ledger. Never returns.
+    async fn ask_ledger(&self, ask: &Ask, elsewhere: &HashMap<i64, Slot>) {
+        loop {
+            tokio::time::sleep(ASK_EVERY).await;
+            let Ok(status) = self.ledger().status(&ask.key).await else {
+                continue;
+            };
+            for placement in status.placements {
+                let Some(slot) = elsewhere.get(&placement.target.id) else {
+                    continue;
+                };
+                if placement.accepted.is_some_and(|g| g >= slot.generation) {
+                    let at = placement.accepted_at.unwrap_or(ask.at);
+                    slot.settle(ResultWord::Success, format!("accepted at {at}"));
+                }
+            }
         }
     }
 
@@ -300,6 +333,18 @@ impl Engine {
             ),
         }
     }
+}
+
+/// Resumes are held: nothing is asked of any CDN.
+fn held_results(decided: &Decided, origin: &Origin) -> Vec<TargetResult> {
+    let placed = decided.placements.iter();
+    let at_cdns = placed.filter(|placement| placement.target.vendor != Vendor::Origin);
+    let result = |placement: &Placement| TargetResult {
+        vendor: placement.target.vendor,
+        result: origin.result,
+        words: origin.words.clone(),
+    };
+    at_cdns.map(result).collect()
 }
 
 /// What the origin has to say for itself.

@@ -4,6 +4,7 @@
 //! and a failure only means that they are due again. An end is carried out late rather than early,
 //! and not at all while the clock is suspect or resumes are held.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -147,6 +148,7 @@ impl Engine {
             self.stats().lapses.bump();
             tracing::info!(app_id = key.app.0, stream = %key.stream, generation = generation.0,
                 "block ended as scheduled: publishing is allowed again");
+            self.cdns.wake(&key, HashMap::new());
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alarms::{AlarmKind, Alarms};
 use crate::apps::Directory;
+use crate::cdns::{CdnOptions, Cdns};
 use crate::clock::{Clock, wall};
 use crate::nonces::{Claim, Nonces};
 use crate::recorder::Recorder;
@@ -22,6 +23,8 @@ use crate::stats::Stats;
 pub struct Options {
     /// Overrides the instance number in RequestIds; tests use it.
     pub instance: Option<u64>,
+    /// How vendors are called and looked at.
+    pub cdn: CdnOptions,
 }
 
 /// One server's engine. Shared by the HTTP faces, the origin's gate and the loops.
@@ -47,6 +50,7 @@ pub struct Engine {
     pub(crate) end_added: Notify,
     /// Where the ledger was before anything was loaded from it.
     pub(crate) followed_from: Cursor,
+    pub(crate) cdns: Cdns,
 }
 
 impl Engine {
@@ -77,6 +81,8 @@ impl Engine {
                 getrandom::u64().unwrap_or(0)
             }),
         };
+        let holder = format!("{instance}-{:08x}", getrandom::u32().unwrap_or(0));
+        let cdns = Cdns::load(&*ledger, options.cdn, holder).await?;
         let engine = Arc::new(Self {
             ledger,
             hub,
@@ -94,6 +100,7 @@ impl Engine {
             next_end: AtomicI64::new(i64::MIN),
             end_added: Notify::new(),
             followed_from,
+            cdns,
         });
         engine.note_restore_hold().await?;
         tracing::info!(
@@ -108,7 +115,7 @@ impl Engine {
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         tokio::join!(
             self.carry_out_ends(&shutdown),
-            self.record(&shutdown),
+            self.record_beside_cdns(&shutdown),
             self.follow(&shutdown)
         );
     }
@@ -169,11 +176,41 @@ impl Engine {
         self.end_added.notify_one();
     }
 
+    /// Reads Apps, accounts and targets again, after somebody changed them in the ledger.
+    pub async fn reload(&self) -> Result<(), LedgerError> {
+        self.reload_apps().await
+    }
+
     pub(crate) async fn reload_apps(&self) -> Result<(), LedgerError> {
         let _one_at_a_time = self.reloading.lock().await;
         self.apps
             .store(Arc::new(Directory::load(&*self.ledger).await?));
-        Ok(())
+        self.cdns.reload(&*self.ledger).await
+    }
+
+    /// A removed target is gone: Apps and targets are read again soon.
+    pub(crate) fn targets_left(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = engine.reload_apps().await {
+                engine.ledger_failed(&error);
+            }
+        });
+    }
+
+    /// A vendor's answer carried this time.
+    pub(crate) fn heard_date(&self, account: &str, date: UnixMs) {
+        self.clock.heard(account, date);
+    }
+
+    /// Drives CDNs, and records what they say to the very last.
+    async fn record_beside_cdns(self: &Arc<Self>, shutdown: &CancellationToken) {
+        let driven = CancellationToken::new();
+        let drive = async {
+            self.drive_cdns(shutdown).await;
+            driven.cancel();
+        };
+        tokio::join!(drive, self.record(&driven));
     }
 
     /// The ledger failed: alarm.

@@ -3,6 +3,7 @@
 //! The ledger says when something may have changed; history is then read from where the last look
 //! ended. This server's own decisions come back too, and change nothing.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -82,6 +83,7 @@ impl Engine {
                 self.blocks().opened(key, change.generation, None);
             }
         }
+        self.cdns.wake(key, HashMap::new());
     }
 
     /// Apps that another server disabled leave the air here too.

@@ -7,6 +7,7 @@
 
 mod alarms;
 mod apps;
+pub mod cdns;
 mod clock;
 mod decide;
 mod ends;
@@ -21,6 +22,7 @@ mod status;
 
 pub use alarms::{Alarm, AlarmKind, Alarms};
 pub use apps::{AppEntry, AppError, Directory, NewApp};
+pub use cdns::{CdnOptions, Cdns};
 pub use decide::{Answered, DecideError, Reply, ResultWord, TargetResult};
 pub use engine::{Engine, Options};
 pub use nonces::{Claim, Ticket};

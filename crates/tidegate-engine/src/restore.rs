@@ -1,5 +1,7 @@
 //! After a backup was restored: resumes and ends are held until a person confirms.
 
+use std::collections::HashMap;
+
 use tidegate_core::{Actor, Block, StreamKey, UnixMs};
 use tidegate_ledger::LedgerError;
 
@@ -35,6 +37,7 @@ impl Engine {
         let mut keys = Vec::with_capacity(opened.len());
         for (key, generation) in opened {
             self.blocks().opened(&key, generation, Some(asked));
+            self.cdns.wake(&key, HashMap::new());
             keys.push(key);
         }
         self.note_restore_hold().await?;
@@ -67,6 +70,7 @@ impl Engine {
         self.reload_apps().await?;
         self.note_restore_hold().await?;
         self.note_unrecorded();
+        self.cdns.ledger_replaced();
         Ok(())
     }
 }

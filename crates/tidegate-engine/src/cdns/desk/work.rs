@@ -1,0 +1,488 @@
+//! The task behind a desk: load, step, pick, keep, call.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_core::backoff::Now;
+use tidegate_core::breaker::Breaker;
+use tidegate_core::lanes::{Pick, Queue};
+use tidegate_core::placement::Epoch;
+use tidegate_core::reconcile::{Action, Object};
+use tidegate_core::{AppId, UnixMs};
+use tidegate_ledger::LedgerError;
+use tidegate_ledger::cdns::ObjectKey;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::super::call::{self, Call};
+use super::super::directory::{AccountEntry, CdnDirectory};
+use super::super::gather::Slot;
+use super::entry::Entry;
+use super::{Desk, Event, until};
+use crate::engine::Engine;
+
+/// Calls that may be out at once.
+const MOST_OUT: usize = 64;
+/// Objects read or kept at once.
+pub(super) const BATCH: usize = 256;
+/// How often the ledger is asked for objects that are due.
+const SCAN_EVERY: Duration = Duration::from_secs(60);
+/// An object that rests for longer than this is not kept in memory.
+const KEEP: Duration = Duration::from_secs(90);
+/// After the ledger failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// While another process may be calling for an object.
+const LEASED: Duration = Duration::from_secs(1);
+/// Keys of one page of a scan.
+const PAGE: usize = 1024;
+
+pub(super) struct Work {
+    pub(super) engine: Arc<Engine>,
+    pub(super) account: Arc<AccountEntry>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) directory: Arc<CdnDirectory>,
+    pub(super) entries: HashMap<ObjectKey, Entry>,
+    queue: Queue<ObjectKey>,
+    pub(super) breaker: Breaker,
+    pub(super) budget_dirty: bool,
+    timers: BTreeSet<(UnixMs, ObjectKey)>,
+    /// Objects to read, with who waits for them.
+    to_load: HashMap<ObjectKey, Vec<Slot>>,
+    /// What is to be told to an object once it is read.
+    after_load: Vec<Event>,
+    pub(super) touched: HashSet<ObjectKey>,
+    /// Calls that were begun in this turn and are not out yet.
+    pub(super) begun: Vec<Begun>,
+    out: usize,
+    /// When the queue may have something that fits.
+    queue_wait: Option<UnixMs>,
+    next_scan: UnixMs,
+    /// The ledger failed: nothing is tried before this.
+    pub(super) rest_until: Option<UnixMs>,
+    pub(super) next_look_round: UnixMs,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    stopping: bool,
+}
+
+/// A call that goes out once it is written down.
+pub(super) struct Begun {
+    pub(super) call: Call,
+    /// The object before.
+    pub(super) before: Object,
+}
+
+impl Work {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        account: Arc<AccountEntry>,
+        desk: Arc<Desk>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let directory = engine.cdns().directory();
+        Self {
+            engine,
+            account,
+            desk,
+            directory,
+            entries: HashMap::new(),
+            queue: Queue::default(),
+            breaker: Breaker::default(),
+            budget_dirty: false,
+            timers: BTreeSet::new(),
+            to_load: HashMap::new(),
+            after_load: Vec::new(),
+            touched: HashSet::new(),
+            begun: Vec::new(),
+            out: 0,
+            queue_wait: None,
+            next_scan: UnixMs(i64::MIN),
+            rest_until: None,
+            next_look_round: UnixMs(i64::MIN),
+            tasks: tasks.clone(),
+            stop,
+            stopping: false,
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.engine.clock.now()
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch(self.account.account.epoch)
+    }
+
+    pub(super) async fn stopped(&self) {
+        match self.stopping {
+            true => std::future::pending().await,
+            false => self.stop.cancelled().await,
+        }
+    }
+
+    /// No more calls are begun; those that are out come to their end.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.stopping && self.out == 0
+    }
+
+    /// How long there is nothing to do.
+    pub(super) fn pause(&self) -> Duration {
+        let now = self.now();
+        if let Some(rest) = self.rest_until {
+            return until(rest, now).max(Duration::from_millis(1));
+        }
+        if !self.to_load.is_empty() || !self.touched.is_empty() {
+            return Duration::ZERO;
+        }
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let queue = self.queue_wait.filter(|_| self.out < MOST_OUT);
+        let instants = [
+            timer,
+            queue,
+            Some(self.next_scan),
+            Some(self.next_look_round),
+        ];
+        let next = instants.into_iter().flatten().min();
+        next.map_or(SCAN_EVERY, |next| until(next, now))
+            .clamp(Duration::from_millis(1), SCAN_EVERY)
+    }
+
+    /// Does all that can be done now.
+    pub(super) async fn turn(&mut self, events: &mut Vec<Event>) {
+        for event in events.drain(..) {
+            self.on_event(event);
+        }
+        let now = self.now();
+        if self.rest_until.is_some_and(|rest| rest > now.steady) {
+            return;
+        }
+        self.rest_until = None;
+        if let Err(error) = self.turn_with_ledger(now).await {
+            self.engine.ledger_failed(&error);
+            self.rest_until = Some(self.now().steady.plus(AFTER_FAILURE));
+        }
+        self.look_round();
+    }
+
+    async fn turn_with_ledger(&mut self, now: Now) -> Result<(), LedgerError> {
+        if now.steady >= self.next_scan && !self.stopping {
+            self.scan(now).await?;
+            self.next_scan = now.steady.plus(SCAN_EVERY);
+        }
+        self.load().await?;
+        while let Some((at, key)) = self.timers.first().cloned() {
+            if at > now.steady {
+                break;
+            }
+            self.timers.remove(&(at, key.clone()));
+            self.touched.insert(key);
+        }
+        for key in std::mem::take(&mut self.touched) {
+            self.step(&key);
+        }
+        if !self.stopping {
+            self.pick();
+        }
+        self.keep().await?;
+        self.send();
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Wake(key, slot) => self.to_load.entry(key).or_default().extend(slot),
+            Event::Called(called) => {
+                self.out = self.out.saturating_sub(1);
+                self.on_called(*called);
+            }
+            Event::Seen(key, seen) => self.on_seen(key, seen),
+            Event::Listed(key, standing, looked) => self.on_listed(key, standing, looked),
+            Event::Directory => self.on_directory(),
+            Event::Replaced => {
+                self.entries.clear();
+                self.queue = Queue::default();
+                self.timers.clear();
+                self.next_scan = UnixMs(i64::MIN);
+            }
+        }
+    }
+
+    /// A new key, or other targets: everything in memory is read and tried again.
+    fn on_directory(&mut self) {
+        self.directory = self.engine.cdns().directory();
+        let Some(account) = self.directory.account(self.account.account.id) else {
+            return;
+        };
+        if account.account.epoch != self.account.account.epoch {
+            self.account = Arc::clone(account);
+            self.breaker = Breaker::default();
+            self.desk.budget.lock().forget_stops();
+            self.count_apps();
+            self.next_scan = UnixMs(i64::MIN);
+        }
+        for key in self.entries.keys() {
+            self.to_load.entry(key.clone()).or_default();
+        }
+    }
+
+    pub(super) fn count_apps(&self) {
+        let id = self.account.account.id;
+        let targets = self.directory.targets();
+        let apps: HashSet<AppId> = targets
+            .iter()
+            .filter(|entry| entry.target.account == id)
+            .map(|entry| entry.target.target.app)
+            .collect();
+        let apps = u32::try_from(apps.len()).unwrap_or(u32::MAX);
+        self.desk.budget.lock().set_apps(apps);
+    }
+
+    /// Asks the ledger what is due.
+    async fn scan(&mut self, now: Now) -> Result<(), LedgerError> {
+        let before = now.steady.plus(SCAN_EVERY);
+        let id = self.account.account.id;
+        let mut after: Option<ObjectKey> = None;
+        loop {
+            let ledger = self.engine.ledger();
+            let keys = ledger.due_objects(id, before, after.as_ref(), PAGE).await?;
+            let last = keys.len() < PAGE;
+            after = keys.last().cloned();
+            for key in keys {
+                if !self.entries.contains_key(&key) {
+                    self.to_load.entry(key).or_default();
+                }
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what was woken: those that somebody waits for first, and a bounded number at a time.
+    async fn load(&mut self) -> Result<(), LedgerError> {
+        let mut keys: Vec<ObjectKey> = self.to_load.keys().cloned().collect();
+        keys.sort_by_key(|key| self.to_load.get(key).is_none_or(Vec::is_empty));
+        keys.truncate(BATCH);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for row in self.engine.ledger().objects(&keys).await? {
+            let key = row.key.clone();
+            let slots = self.to_load.remove(&key).unwrap_or_default();
+            let timeout = self.engine.cdns().options().client.total_timeout;
+            match self.entries.get_mut(&key) {
+                Some(entry) if entry.version >= row.version => {
+                    entry.set_owners(row.owners, &self.account, &self.directory);
+                    entry.slots.extend(slots);
+                }
+                _ => {
+                    let mut entry = Entry::load(row, &self.account, &self.directory, timeout);
+                    self.take_over(&mut entry);
+                    let before = self.entries.remove(&key);
+                    entry
+                        .slots
+                        .extend(before.into_iter().flat_map(|entry| entry.slots));
+                    entry.slots.extend(slots);
+                    self.entries.insert(key.clone(), entry);
+                }
+            }
+            self.touched.insert(key);
+        }
+        for key in keys {
+            self.to_load.remove(&key);
+        }
+        if self.to_load.is_empty() {
+            for event in std::mem::take(&mut self.after_load) {
+                self.on_event(event);
+            }
+        }
+        Ok(())
+    }
+
+    /// The object is at rest: it is read, and then told.
+    pub(super) fn load_for(&mut self, key: ObjectKey, event: Event) {
+        self.to_load.entry(key).or_default();
+        self.after_load.push(event);
+    }
+
+    /// Where no other process can be at work, a lease is one of an earlier run of this one.
+    fn take_over(&self, entry: &mut Entry) {
+        let holder = &self.engine.cdns().holder;
+        let lease = entry.object.lease.as_ref();
+        let foreign = lease.is_some_and(|lease| lease.holder != *holder);
+        if foreign && self.engine.ledger().is_exclusive() {
+            entry.object.take_over(self.now());
+            entry.dirty = true;
+        }
+    }
+
+    fn step(&mut self, key: &ObjectKey) {
+        let (now, epoch) = (self.now(), self.epoch());
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let held_ban = entry.object.holds_ban();
+        let plan = entry.step(epoch, now);
+        if held_ban && !entry.object.holds_ban() {
+            self.desk.budget.lock().on_lifted();
+            self.budget_dirty = true;
+        }
+        if entry.plan != Some(plan) {
+            self.queue.remove(key);
+            let known = entry.target.is_some();
+            if let Some(work) = plan.work(key.clone(), &entry.wants, now).filter(|_| known) {
+                self.queue.push(work);
+                self.queue_wait = Some(now.steady);
+            }
+            entry.plan = Some(plan);
+        }
+        let holder = &self.engine.cdns().holder;
+        let leased = !entry.object.is_free_for(holder, now);
+        let mut next = plan.next;
+        if leased {
+            let soon = now.steady.plus(LEASED);
+            next = Some(next.map_or(soon, |next| next.min(soon)));
+        }
+        if let Some(old) = entry.timer.take() {
+            self.timers.remove(&(old, key.clone()));
+        }
+        entry.timer = next;
+        if let Some(next) = next {
+            self.timers.insert((next, key.clone()));
+        }
+        self.tell(key);
+        self.forget_if_at_rest(key, now);
+    }
+
+    fn forget_if_at_rest(&mut self, key: &ObjectKey, now: Now) {
+        let horizon = now.steady.plus(KEEP);
+        let Some(entry) = self.entries.get(key).filter(|entry| entry.rests(horizon)) else {
+            return;
+        };
+        if let Some(timer) = entry.timer {
+            self.timers.remove(&(timer, key.clone()));
+        }
+        self.queue.remove(key);
+        self.entries.remove(key);
+    }
+
+    /// Begins as many calls as limits allow.
+    fn pick(&mut self) {
+        self.queue_wait = None;
+        while self.out + self.begun.len() < MOST_OUT {
+            let now = self.now();
+            let pick = {
+                let mut budget = self.desk.budget.lock();
+                self.queue.pick(&mut budget, &mut self.breaker, now)
+            };
+            match pick {
+                Pick::Do(work) => {
+                    self.budget_dirty = true;
+                    self.begin(&work.key, now);
+                }
+                Pick::Wait(until) => {
+                    self.queue_wait = Some(until);
+                    return;
+                }
+                Pick::Idle => return,
+            }
+        }
+    }
+
+    fn begin(&mut self, key: &ObjectKey, now: Now) {
+        let holder = &self.engine.cdns().holder;
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let plan = entry.plan.take();
+        let object = entry.vendor_object(&self.account, &key.stream);
+        let before = entry.object.clone();
+        let serial = plan.as_ref().and_then(|plan| {
+            entry
+                .object
+                .begin(plan, &entry.wants, holder, &entry.limits, now)
+        });
+        match (plan, serial, object) {
+            (Some(plan), Some(serial), Some(object)) => {
+                entry.dirty = true;
+                self.begun.push(Begun {
+                    call: Call {
+                        key: key.clone(),
+                        serial,
+                        action: plan.action,
+                        object,
+                    },
+                    before,
+                });
+            }
+            _ => {
+                entry.object = before;
+                self.timers.insert((now.steady.plus(LEASED), key.clone()));
+            }
+        }
+    }
+
+    /// Sends what was written down.
+    fn send(&mut self) {
+        for begun in std::mem::take(&mut self.begun) {
+            let key = begun.call.key.clone();
+            self.call(begun.call);
+            self.touched.insert(key);
+        }
+    }
+
+    pub(super) fn call(&mut self, call: Call) {
+        self.out += 1;
+        let (key, serial) = (call.key.clone(), call.serial);
+        let (cdn, events) = (Arc::clone(&self.account.cdn), self.desk.sender());
+        self.tasks.spawn(async move {
+            let called = tokio::spawn(call::make(cdn, call)).await;
+            let called = called.unwrap_or_else(|_| call::lost(key, serial));
+            let _ = events.send(Event::Called(Box::new(called)));
+        });
+    }
+
+    pub(super) fn out(&self) -> usize {
+        self.out
+    }
+
+    /// The object has to be read again: another process wrote it.
+    pub(super) fn read_again(&mut self, key: &ObjectKey) {
+        if let Some(entry) = self.entries.remove(key) {
+            if let Some(timer) = entry.timer {
+                self.timers.remove(&(timer, key.clone()));
+            }
+            self.queue.remove(key);
+            self.to_load
+                .entry(key.clone())
+                .or_default()
+                .extend(entry.slots);
+        }
+    }
+
+    /// Why queued work waits, for people.
+    pub(super) fn queue_wait(&self) -> Option<UnixMs> {
+        self.queue_wait
+    }
+
+    /// The second half of moving an end.
+    pub(super) fn forbid_at_once(&mut self, key: &ObjectKey, serial: u64, until: UnixMs) {
+        let Some(entry) = self.entries.get(key) else {
+            return;
+        };
+        if let Some(object) = entry.vendor_object(&self.account, &key.stream) {
+            self.call(Call {
+                key: key.clone(),
+                serial,
+                action: Action::Forbid { until },
+                object,
+            });
+        }
+    }
+}

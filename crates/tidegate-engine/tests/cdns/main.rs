@@ -1,0 +1,4 @@
+//! Decisions on their way to vendors' CDNs: real sockets, real ledger, simulated vendors.
+
+mod reconcile;
+mod rig;
