@@ -1,5 +1,5 @@
-//! Measures Tidegate on one machine: the cut, decisions, the API, fan-out and memory, each beside
-//! its budget and, where there is one, a peer from Debian.
+//! Measures Tidegate on one machine: the cut, decisions, the API, vendors' quotas, fan-out and
+//! memory, each beside its budget and, where there is one, a peer from Debian.
 //!
 //! Everything runs on loopback with private ports and a temporary directory. The server is pinned
 //! to core 0 and this process, which is the publisher and all players, to core 1; so a figure is
@@ -21,6 +21,7 @@ mod poll;
 mod process;
 mod publisher;
 mod queries;
+mod quotas;
 mod report;
 mod rig;
 mod rtmp;
@@ -45,6 +46,8 @@ enum Part {
     Decisions,
     /// Signed queries beside an empty handler.
     Api,
+    /// Decisions against the limits of simulated vendors, on a simulated clock.
+    Quotas,
     /// Players, lag and CPU.
     Fanout,
     /// Resident memory of whatever stands idle.
@@ -131,6 +134,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Part::Cut,
         Part::Decisions,
         Part::Api,
+        Part::Quotas,
         Part::Memory,
         Part::Fanout,
     ];
@@ -145,6 +149,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Part::Cut => cut::run(&bench)?,
             Part::Decisions => decisions::run(&bench)?,
             Part::Api => queries::run(&bench)?,
+            Part::Quotas => quotas::run(&bench)?,
             Part::Fanout => fanout::run(&bench)?,
             Part::Memory => memory::run(&bench)?,
             Part::BlockSet => {}
