@@ -56,6 +56,12 @@ pub fn sha256_hex(data: &[u8]) -> String {
     hex::encode(Sha256::digest(data))
 }
 
+/// The first header of that name, in any case.
+fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim())
+}
+
 /// The signed headers as `name:value\n` lines and as a `;` list, both sorted, names in lower
 /// case, values trimmed and put through `fold`. A header that is not there counts as empty.
 fn header_block(
@@ -119,6 +125,58 @@ mod tests {
         let (block, list) = header_block(&headers, &["x-b", "X-A", "x-b", "none"], str::to_owned);
         assert_eq!(block, "none:\nx-a:Ä b\nx-b:2,3\n");
         assert_eq!(list, "none;x-a;x-b");
+    }
+
+    #[test]
+    fn what_is_said_to_be_unsigned_is_signed_as_those_words() {
+        let key = Key {
+            id: "i",
+            secret: "k",
+        };
+        let hash_of = |request: &str| request.rsplit('\n').next().map(str::to_owned);
+        for (name, value, body, tc3_hash, sdk_hash) in [
+            (
+                "X-TC-Content-SHA256",
+                "UNSIGNED-PAYLOAD",
+                "b",
+                sha256_hex(b"UNSIGNED-PAYLOAD"),
+                sha256_hex(b"b"),
+            ),
+            (
+                "X-TC-Content-SHA256",
+                "something",
+                "b",
+                sha256_hex(b"b"),
+                sha256_hex(b"b"),
+            ),
+            (
+                "X-Sdk-Content-Sha256",
+                "UNSIGNED-PAYLOAD",
+                "b",
+                sha256_hex(b"b"),
+                "UNSIGNED-PAYLOAD".into(),
+            ),
+            (
+                "X-Sdk-Content-Sha256",
+                "UNSIGNED-PAYLOAD",
+                "",
+                sha256_hex(b""),
+                sha256_hex(b""),
+            ),
+        ] {
+            let headers = [(name.to_owned(), value.to_owned())];
+            let parts = Parts {
+                method: "POST",
+                path: "/",
+                raw_query: "",
+                headers: &headers,
+                body: body.as_bytes(),
+            };
+            let tc3 = tc3::sign(parts, &["host"], key, 1_772_698_150, "live");
+            assert_eq!(hash_of(&tc3.canonical_request), Some(tc3_hash), "{name}");
+            let sdk = sdk_hmac::sign(parts, &[], &["host"], key, "20260305T080910Z");
+            assert_eq!(hash_of(&sdk.canonical_request), Some(sdk_hash), "{name}");
+        }
     }
 
     #[test]

@@ -2,21 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "common/recorded.rs"]
+mod recorded;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use recorded::Recorded;
+use tidegate_cdn::sign::Key;
 use tidegate_cdn::{
-    Account, AccountSpec, Adapter, Cdn, ClientOptions, Done, ErrorClass, Failure, HttpClient,
-    Matching, Page, Refusal, Site, Vendor, VendorObject,
+    Account, AccountSpec, Adapter, AuthScheme, Cdn, ClientOptions, Done, ErrorClass, Failure,
+    HttpClient, Matching, Page, Refusal, Site, Vendor, VendorObject,
 };
 use tidegate_core::{Secret, StreamId, UnixMs};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 const SECRET: &str = "hunter2-hunter2";
 
@@ -25,8 +33,8 @@ fn now() -> UnixMs {
     UnixMs(since.as_millis().try_into().unwrap())
 }
 
-fn account(vendor: Vendor, endpoint: &str) -> Account {
-    Account::new(AccountSpec {
+fn spec(vendor: Vendor, endpoint: &str) -> AccountSpec {
+    AccountSpec {
         name: "main".into(),
         vendor,
         access_key_id: "AKID0001".into(),
@@ -37,8 +45,11 @@ fn account(vendor: Vendor, endpoint: &str) -> Account {
         project_id: (vendor == Vendor::Huawei).then(|| "0123abcd".into()),
         endpoint: Some(endpoint.into()),
         matching: Matching::NameOnly,
-    })
-    .unwrap()
+    }
+}
+
+fn account(vendor: Vendor, endpoint: &str) -> Account {
+    Account::new(spec(vendor, endpoint)).unwrap()
 }
 
 fn adapter(vendor: Vendor, endpoint: &str) -> (Adapter, VendorObject) {
@@ -157,7 +168,7 @@ async fn silence_and_hanging_up_after_the_request_leave_it_unknown() {
 
 #[tokio::test]
 async fn silence_ends_with_the_total_timeout() {
-    let (asked, mut heard) = tokio::sync::mpsc::channel(8);
+    let (asked, mut heard) = mpsc::channel(8);
     let silent = raw(move |socket| {
         let asked = asked.clone();
         async move {
@@ -257,7 +268,7 @@ async fn tencent_is_asked_before_a_doubtful_resume_counts() {
 
 #[tokio::test]
 async fn wangsu_never_signs_the_same_second_twice() {
-    let (sender, mut stamps) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut stamps) = mpsc::unbounded_channel();
     let (endpoint, _) = serve(move |request| {
         let stamp = request.headers()["x-cnc-timestamp"].to_str().unwrap();
         let _ = sender.send(stamp.to_owned());
@@ -296,6 +307,91 @@ async fn what_a_vendor_does_not_have_sends_nothing() {
         assert!(missing.iter().all(unsupported), "{vendor}");
     }
     assert_eq!(count.load(Ordering::SeqCst), 0);
+}
+
+/// Everything that a request brought, as its signer sees it.
+async fn recorded(request: Request) -> Recorded {
+    let (head, body) = request.into_parts();
+    let pair = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.to_string(), value.to_str().unwrap().to_owned())
+    };
+    let headers: Vec<(String, String)> = head.headers.iter().map(pair).collect();
+    let raw_query = head.uri.query().unwrap_or_default().to_owned();
+    let decode = |text: &str| percent_decode_str(text).decode_utf8().unwrap().into_owned();
+    let pairs = raw_query.split('&').filter_map(|pair| pair.split_once('='));
+    Recorded {
+        method: head.method.to_string(),
+        host: head
+            .headers
+            .get("host")
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned(),
+        path: head.uri.path().to_owned(),
+        query: pairs.map(|(n, v)| (decode(n), decode(v))).collect(),
+        raw_query,
+        headers,
+        body: String::from_utf8(to_bytes(body, 100_000).await.unwrap().to_vec()).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn what_arrives_is_what_was_signed() {
+    for (vendor, scheme, name) in [
+        (Vendor::Ws, AuthScheme::Cnc, "CNC-HMAC-SHA256"),
+        (Vendor::Aliyun, AuthScheme::Acs3, "ACS3-HMAC-SHA256"),
+        (Vendor::Aliyun, AuthScheme::RpcV1, "RPC v1 HMAC-SHA1"),
+        (Vendor::Tencent, AuthScheme::Tc3, "TC3-HMAC-SHA256"),
+        (Vendor::Huawei, AuthScheme::SdkHmac, "SDK-HMAC-SHA256"),
+    ] {
+        let (arrived, mut requests) = mpsc::unbounded_channel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let handler = move |request: Request| {
+            let arrived = arrived.clone();
+            async move { arrived.send(recorded(request).await).unwrap() }
+        };
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handler)).await });
+        let account = Account::new(AccountSpec {
+            scheme: Some(scheme),
+            security_token: (vendor != Vendor::Ws).then(|| Secret::new("t+/k==".into())),
+            ..spec(vendor, &endpoint)
+        });
+        let account = account.unwrap();
+        let app = "直播 a+b~*%2F'\"()!@&=;,:[]{}<>|\\^`$é\u{1f600}";
+        let site = Site::new("push.example.com", Some("play.example.com"), app).unwrap();
+        let object = account.object(&site, &StreamId::parse("room1001").unwrap());
+        let client = HttpClient::new(ClientOptions::default()).unwrap();
+        let clock = UnixMs::from_seconds(1_772_727_000);
+        let cdn = Adapter::new(account, client, move || clock);
+        let _ = cdn.forbid(&object, None).await;
+        let _ = cdn.resume(&object).await;
+        let _ = cdn.find_forbidden(&object).await;
+        let _ = cdn.online(&site, Page::FIRST).await;
+        drop(cdn);
+        let mut seen = 0;
+        while let Ok(request) = requests.try_recv() {
+            let key = Key {
+                id: "AKID0001",
+                secret: SECRET,
+            };
+            // Wangsu's calls each take a second of their own.
+            let own = request.header("x-cnc-timestamp");
+            let second = own.map_or(clock.seconds(), |text| text.parse().unwrap());
+            let signed = request.sign_again(name, key, second).unwrap();
+            let sent = match request.header("authorization") {
+                Some(header) => (signed.authorization, header.to_owned()),
+                None => {
+                    let signature = request.query.iter().find(|(n, _)| n == "Signature");
+                    (signed.signature, signature.unwrap().1.clone())
+                }
+            };
+            assert_eq!(sent.0, sent.1, "{name}");
+            seen += 1;
+        }
+        assert!(seen >= 3, "{name}: {seen}");
+    }
 }
 
 #[tokio::test]

@@ -1,15 +1,19 @@
 //! Every recorded request of the vendors' own clients is signed again, byte for byte, and every
 //! operation that an adapter has asks for the same as those clients do.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[path = "common/recorded.rs"]
+mod recorded;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
+use recorded::Recorded;
 use serde::Deserialize;
 use serde_json::Value;
-use tidegate_cdn::sign::{Key, Parts, Signed, acs3, api_key, cnc, rpc_v1, sdk_hmac, tc3};
-use tidegate_cdn::wire::{HttpRequest, build, http_date};
+use tidegate_cdn::sign::{Key, Signed};
+use tidegate_cdn::wire::{HttpRequest, build};
 use tidegate_cdn::{
     Account, AccountSpec, AuthScheme, Matching, Operation, Page, Site, Vendor, VendorObject,
 };
@@ -33,29 +37,8 @@ struct Case {
     nonce: Option<String>,
     #[serde(default)]
     input: BTreeMap<String, Value>,
-    request: Request,
+    request: Recorded,
     derived: BTreeMap<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    method: String,
-    host: String,
-    path: String,
-    raw_query: String,
-    query: Vec<(String, String)>,
-    headers: Vec<(String, String)>,
-    body: String,
-}
-
-impl Request {
-    fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
 }
 
 impl Case {
@@ -104,51 +87,12 @@ fn cases() -> Vec<Case> {
 }
 
 fn resign(case: &Case) -> Signed {
-    let request = &case.request;
-    let authorization = request.header("authorization").unwrap_or_default();
-    let signed = authorization.split("SignedHeaders=").nth(1).unwrap_or("");
-    let signed: Vec<&str> = signed.split(',').next().unwrap_or("").split(';').collect();
-    let headers: Vec<(String, String)> = request
-        .headers
-        .iter()
-        .filter(|(name, _)| !name.eq_ignore_ascii_case("authorization"))
-        .cloned()
-        .collect();
-    let parts = Parts {
-        method: &request.method,
-        path: &request.path,
-        raw_query: &request.raw_query,
-        headers: &headers,
-        body: request.body.as_bytes(),
-    };
     let key = Key {
         id: case.key_id(),
         secret: case.secret(),
     };
-    match case.algorithm.as_str() {
-        "CNC-HMAC-SHA256" => cnc::sign(parts, &signed, key, case.clock_unix),
-        "Basic base64(HMAC-SHA1(Date))" => {
-            let date = http_date(UnixMs::from_seconds(case.clock_unix)).unwrap();
-            assert_eq!(request.header("date"), Some(date.as_str()));
-            api_key::sign(key, &date)
-        }
-        "ACS3-HMAC-SHA256" => acs3::sign(parts, &request.query, &signed, key),
-        "RPC v1 HMAC-SHA1" => {
-            let pairs: Vec<(String, String)> = request
-                .query
-                .iter()
-                .filter(|(name, _)| name != "Signature")
-                .cloned()
-                .collect();
-            rpc_v1::sign(&request.method, &pairs, key.secret)
-        }
-        "TC3-HMAC-SHA256" => tc3::sign(parts, &signed, key, case.clock_unix, "live"),
-        "SDK-HMAC-SHA256" => {
-            let date = request.header("x-sdk-date").unwrap();
-            sdk_hmac::sign(parts, &request.query, &signed, key, date)
-        }
-        other => panic!("no signer for {other}"),
-    }
+    let (request, clock) = (&case.request, case.clock_unix);
+    request.sign_again(&case.algorithm, key, clock).unwrap()
 }
 
 #[test]

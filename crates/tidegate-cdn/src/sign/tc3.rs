@@ -1,17 +1,21 @@
 //! `TC3-HMAC-SHA256`: Tencent Cloud.
 //!
 //! The scope carries the UTC date of the timestamp; the Beijing date, a day ahead from 16:00
-//! UTC on, is refused. The query is signed exactly as it is sent.
+//! UTC on, is refused. The query is signed exactly as it is sent. A body that is not to be signed
+//! is said so in a header, and those words are signed in its place.
 
 use tidegate_core::UnixMs;
 use zeroize::Zeroizing;
 
-use super::{Key, Parts, Signed, header_block, hmac_sha256, sha256_hex};
+use super::{Key, Parts, Signed, header, header_block, hmac_sha256, sha256_hex};
 
 const ALGORITHM: &str = "TC3-HMAC-SHA256";
 
 /// The headers that must be signed at least.
 pub const SIGNED: [&str; 2] = ["content-type", "host"];
+
+const CONTENT: &str = "x-tc-content-sha256";
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// Signs at `timestamp`, unix seconds, which goes out as `X-TC-Timestamp`; `service` is the
 /// product's name, `live`.
@@ -23,12 +27,16 @@ pub fn sign(
     service: &str,
 ) -> Signed {
     let (block, list) = header_block(parts.headers, signed, str::to_lowercase);
+    let body = match header(parts.headers, CONTENT) {
+        Some(UNSIGNED) => UNSIGNED.as_bytes(),
+        _ => parts.body,
+    };
     let canonical_request = format!(
         "{}\n{}\n{}\n{block}\n{list}\n{}",
         parts.method,
         parts.path,
         parts.raw_query,
-        sha256_hex(parts.body)
+        sha256_hex(body)
     );
     let instant = UnixMs::from_seconds(timestamp).to_string();
     let date = instant.split('T').next().unwrap_or_default();
