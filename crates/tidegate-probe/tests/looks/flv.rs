@@ -187,7 +187,16 @@ async fn floods_end_with_the_budget() {
             vec![
                 ok("video/x-flv"),
                 Step::Send(flv_prelude()),
-                Step::Flood(script),
+                Step::Flood(script.clone()),
+            ],
+            "budget",
+        ),
+        // With a length the HTTP library hands on as much as it has.
+        (
+            vec![
+                ok("video/x-flv\r\nContent-Length: 4000000000"),
+                Step::Send(flv_prelude()),
+                Step::Flood(script.repeat(60)),
             ],
             "budget",
         ),
