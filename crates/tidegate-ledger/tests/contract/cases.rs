@@ -10,10 +10,12 @@ use tidegate_ledger::{
     Vendor,
 };
 
+pub(crate) use crate::cdns::*;
 pub(crate) use crate::changes::*;
 use crate::fixture::{
     FOREVER, NOW, app, ask, decide, fresh, generation, key, nonce, until, with_app,
 };
+pub(crate) use crate::objects::*;
 
 pub(crate) async fn a_fresh_ledger_is_empty(ledger: &impl Ledger) {
     assert!(ledger.apps(NOW).await.expect("read").is_empty());

@@ -8,10 +8,12 @@
 )]
 
 mod cases;
+mod cdns;
 mod changes;
 #[path = "../support/cluster.rs"]
 mod cluster;
 mod fixture;
+mod objects;
 
 use cluster::Cluster;
 use tempfile::TempDir;
@@ -71,6 +73,25 @@ macro_rules! every_case {
                 changes_show_each_stream_as_it_stands,
                 changes_tell_of_apps_and_of_history_that_is_gone,
                 long_histories_are_followed_in_parts,
+                accounts_come_back_as_they_were_added,
+                a_rotated_account_key_raises_the_epoch,
+                an_account_in_use_stays,
+                a_target_comes_back_as_it_was_added,
+                a_taken_target_is_a_conflict,
+                a_new_target_gets_what_stands,
+                a_target_that_is_not_lifted_goes_at_once,
+                a_target_leaves_once_its_bans_are_lifted,
+                a_target_with_nothing_to_lift_goes_at_once,
+                owners_of_a_name_are_all_apps_with_that_stream,
+                an_owner_wants_what_its_stream_was_decided,
+                a_save_that_comes_late_writes_nothing,
+                acceptance_only_rises,
+                objects_are_due_by_time_and_while_not_settled,
+                looks_are_kept_and_come_back_when_due,
+                looks_are_part_of_history,
+                the_last_budget_counts,
+                a_lone_server_works_on_every_account,
+                many_objects_are_saved_and_read_at_once,
             ]
         );
     };

@@ -2,14 +2,19 @@
 
 use std::path::Path;
 
+use tidegate_core::placement::{Evidence, Observed};
 use tidegate_core::{AppId, AskKind, Secret, UnixMs};
+use tidegate_ledger::cdns::{LookSave, RemovedTarget, WatchSave};
 use tidegate_ledger::{
-    Address, Attempt, AttemptResult, Head, Ledger, LedgerError, LedgerUrl, OpenOptions,
-    SqliteLedger, audit, copy, restore_postgres,
+    Address, Attempt, AttemptResult, CdnLedger, Head, Ledger, LedgerError, LedgerUrl, OpenOptions,
+    SqliteLedger, Vendor, audit, copy, restore_postgres,
 };
 
 use crate::cluster::Cluster;
-use crate::fixture::{FOREVER, NOW, app, ask, decide, fresh, generation, key, nonce, until};
+use crate::fixture::{
+    FOREVER, NOW, accepted_by, account, app, ask, decide, fresh, generation, key, nonce, object,
+    save, saved, target, until,
+};
 use crate::{dir_with_key_of, open};
 
 const HOSTILE: &str = "\\0 \\ '); -- \u{0}\u{7f}\u{1f600}";
@@ -49,12 +54,73 @@ async fn fill(ledger: &impl Ledger) -> Head {
     };
     let attempts = vec![attempt(1), attempt(2)];
     ledger.record_attempts(attempts).await.expect("recorded");
+    fill_cdns(ledger).await;
     ledger.head().await.expect("read")
+}
+
+/// An account with a target for each App, one of them leaving; a saved object, a look, a probe.
+async fn fill_cdns(ledger: &impl Ledger) {
+    let mut account = account(HOSTILE, Vendor::Tencent);
+    account.key.security_token = Some(Secret::new("token".into()));
+    account.strict = false;
+    account.endpoint = Some(HOSTILE.into());
+    let account = ledger.add_account(&account).await.expect("added");
+    let mut first = target(1, account, "one.example.com");
+    first.play_urls = vec![HOSTILE.into()];
+    first.play_key = Some(Secret::new("play key".into()));
+    let first = ledger.add_target(&first).await.expect("added");
+    let second = target(2, account, "two.example.com");
+    let second = ledger.add_target(&second).await.expect("added");
+    ledger.save_probe(first, HOSTILE).await.expect("kept");
+    let mut settled = accepted_by(1, first, 1);
+    settled.watch = Some(WatchSave {
+        state: Some(HOSTILE.into()),
+        next: Some(NOW),
+    });
+    let mut kept = saved(&object(account, "*", "a"), 0, vec![settled]);
+    kept.objects[0].state = HOSTILE.into();
+    kept.objects[0].due = Some(NOW);
+    kept.budgets.push((account, HOSTILE.into()));
+    assert_eq!(save(ledger, kept).await, [Some(1)]);
+    let seen = LookSave {
+        key: key(1, "a"),
+        target: first,
+        observed: Some(Observed {
+            evidence: Evidence::Dark,
+            at: NOW,
+        }),
+        watch: None,
+    };
+    ledger.save_looks(vec![seen]).await.expect("kept");
+    let left = ledger.remove_target(second, true).await.expect("removed");
+    assert_eq!(left, RemovedTarget::Leaving(1));
+}
+
+async fn seen_cdns(ledger: &impl Ledger) -> String {
+    let mut text = String::new();
+    for account in ledger.cdn_accounts().await.expect("read") {
+        let token = account.key.security_token.as_ref().map(Secret::expose);
+        let id = account.id;
+        let keys = ["a", "b", "c"].map(|stream| object(id, "*", stream));
+        text.push_str(&format!(
+            "{account:?} {} {token:?} {:?} {:?} {:?} {:?}\n",
+            account.key.secret.expose(),
+            ledger.budget(id).await.expect("read"),
+            ledger.objects(&keys).await.expect("read"),
+            ledger.due_objects(id, NOW, None, 9).await.expect("read"),
+            ledger.due_looks(id, NOW, 9).await.expect("read"),
+        ));
+    }
+    for target in ledger.cdn_targets().await.expect("read") {
+        let play_key = target.play_key.as_ref().map(Secret::expose);
+        text.push_str(&format!("{target:?} {play_key:?}\n"));
+    }
+    text
 }
 
 /// What readers see, as text.
 async fn seen(ledger: &impl Ledger) -> String {
-    let mut text = String::new();
+    let mut text = seen_cdns(ledger).await;
     for app in ledger.apps(NOW).await.expect("read") {
         let secrets: Vec<_> = app
             .server_secrets
@@ -119,12 +185,15 @@ async fn a_ledger_goes_to_postgres_and_back_without_loss() {
     let server_dir = dir_with_key_of(first_dir.path());
     let shared = open(&url, server_dir.path()).await;
     assert_eq!(seen(&shared).await, before);
+    assert!(before.contains("play key") && before.contains("vendor-secret-of"));
     let back_dir = tempfile::tempdir().expect("temp dir");
     let in_use = copy(&at_url(&url, first_dir.path()), &at_dir(back_dir.path())).await;
     assert!(matches!(in_use, Err(LedgerError::Locked(_))), "{in_use:?}");
     assert!(!back_dir.path().join("ledger.db").exists());
     shared.create_app(&app(3)).await.expect("row ids go on");
-    assert!(shared.targets(AppId(3)).await.expect("read")[0].id > 2);
+    let added = account("next", Vendor::Ws);
+    assert_eq!(shared.add_account(&added).await.expect("added"), 2);
+    assert!(shared.targets(AppId(3)).await.expect("read")[0].id > 4);
     assert_eq!(shared.next_instance().await.expect("written"), 2);
     decide(&shared, &key(2, "c"), FOREVER).await;
     let (head, before) = (shared.head().await.expect("read"), seen(&shared).await);
@@ -172,6 +241,8 @@ async fn a_backup_is_restored_with_resumes_held() {
             .await
             .expect("decided"),
     );
+    let leased = ledger.lease_accounts("lost", std::time::Duration::from_secs(600));
+    assert_eq!(leased.await.expect("leased").len(), 1);
     let parsed = LedgerUrl::parse(&url).expect("a URL");
     let options = OpenOptions::new(dir.path());
     let other_dir = dir_with_key_of(dir.path());
@@ -198,10 +269,23 @@ async fn a_backup_is_restored_with_resumes_held() {
     );
     let status = ledger.status(&key(1, "a")).await.expect("read");
     assert!(status.block.is_some(), "the resume is not in the backup");
+    assert_eq!(status.placements[1].accepted, None, "to be sent again");
+    let account = ledger.cdn_accounts().await.expect("read").remove(0).id;
+    let stands = ledger.objects(&[object(account, "*", "a")]).await;
+    assert_eq!(
+        stands.expect("read")[0].version,
+        0,
+        "nothing is believed of it"
+    );
+    let leased = ledger.lease_accounts("another", std::time::Duration::from_secs(60));
+    assert_eq!(leased.await.expect("leased"), [account]);
     assert!(
-        seen(&ledger)
-            .await
-            .contains(before.lines().next().expect("an App"))
+        seen(&ledger).await.contains(
+            before
+                .lines()
+                .find(|line| line.starts_with("App"))
+                .expect("an App")
+        )
     );
     let held = decide(&ledger, &key(1, "a"), AskKind::Resume).await;
     assert!(

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_core::AskKind;
-use tidegate_ledger::{Bound, Ledger, LedgerError, LedgerUrl, Verdict, audit};
+use tidegate_ledger::{
+    Bound, CdnLedger, Ledger, LedgerError, LedgerUrl, PostgresLedger, Verdict, audit,
+};
 
 use crate::cluster::Cluster;
-use crate::fixture::{FOREVER, NOW, app, ask, decide, fresh, key, nonce, with_app};
-use crate::{dir_with_key_of, open, try_open};
+use crate::fixture::{
+    FOREVER, NOW, app, ask, decide, fresh, key, nonce, object, saved, with_app, with_target,
+};
+use crate::{dir_with_key_of, open, sql, try_open};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_share_generations_nonces_and_one_chain() {
@@ -100,6 +105,57 @@ async fn a_server_hears_of_the_others_decisions_and_apps() {
     assert_eq!(streams.len(), 1, "only what is new: {streams:?}");
     let decided = decide(&second, &key(2, "cam"), AskKind::Resume).await;
     assert_eq!(decided.placements.len(), 1, "the new App's target is known");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_one_servers_until_its_lease_ends() {
+    let cluster = Cluster::shared();
+    let url = cluster.database();
+    let first_dir = tempfile::tempdir().expect("temp dir");
+    let first = open(&url, first_dir.path()).await;
+    let second_dir = dir_with_key_of(first_dir.path());
+    let second = open(&url, second_dir.path()).await;
+    assert!(!first.is_exclusive());
+    let (_, account, _) = with_target(&first).await;
+    let minute = Duration::from_secs(60);
+    let lease = async |ledger: &PostgresLedger, holder: &str| {
+        let held = ledger.lease_accounts(holder, minute).await;
+        held.expect("leased")
+    };
+    assert_eq!(lease(&first, "one").await, [account]);
+    assert_eq!(lease(&second, "two").await, [0; 0], "taken");
+    assert_eq!(lease(&first, "one").await, [account], "renewed");
+    first.release_accounts("two").await.expect("nothing to do");
+    assert_eq!(lease(&second, "two").await, [0; 0], "another's");
+    first.release_accounts("one").await.expect("released");
+    assert_eq!(lease(&second, "two").await, [account]);
+    assert_eq!(lease(&first, "one").await, [0; 0]);
+    sql(&url, "UPDATE leases SET ends = now() - interval '1 second'")
+        .await
+        .expect("a lease that has ended");
+    assert_eq!(lease(&first, "one").await, [account]);
+    assert_eq!(lease(&second, "two").await, [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_servers_that_save_an_object_one_wins() {
+    let cluster = Cluster::shared();
+    let url = cluster.database();
+    let first_dir = tempfile::tempdir().expect("temp dir");
+    let first = open(&url, first_dir.path()).await;
+    let second_dir = dir_with_key_of(first_dir.path());
+    let second = open(&url, second_dir.path()).await;
+    let (_, account, _) = with_target(&first).await;
+    let key = object(account, "push.example.com/live", "cam");
+    for version in 0..20 {
+        let (a, b) = tokio::join!(
+            first.save(saved(&key, version, vec![])),
+            second.save(saved(&key, version, vec![])),
+        );
+        let mut both = [a.expect("answered")[0], b.expect("answered")[0]];
+        both.sort();
+        assert_eq!(both, [None, Some(version + 1)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

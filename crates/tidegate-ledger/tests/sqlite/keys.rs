@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use tidegate_ledger::{Ledger, LedgerError, OpenOptions, SqliteLedger};
+use tidegate_core::Secret;
+use tidegate_ledger::{CdnLedger, Ledger, LedgerError, OpenOptions, SqliteLedger, Vendor};
 
-use crate::fixture::{NOW, app};
+use crate::fixture::{NOW, account, app, target, with_target};
 use crate::open;
 
 async fn refusal(options: OpenOptions) -> LedgerError {
@@ -105,10 +106,27 @@ async fn a_key_left_over_without_a_ledger_is_used() {
 async fn no_secret_is_in_the_files_in_clear() {
     let dir = tempfile::tempdir().expect("temp dir");
     let ledger = open(dir.path()).await;
-    ledger.create_app(&app(1)).await.expect("created");
+    let (_, id, _) = with_target(&ledger).await;
+    let mut other = account("other", Vendor::Tencent);
+    other.key.security_token = Some(Secret::new("session-of-other".into()));
+    let other = ledger.add_account(&other).await.expect("added");
+    let mut pair = account("rotated", Vendor::Ws).key;
+    pair.security_token = Some(Secret::new("session-of-rotated".into()));
+    let rotated = ledger.rotate_account(other, &pair, NOW).await;
+    rotated.expect("rotated");
+    let mut second = target(1, id, "two.example.com");
+    second.play_key = Some(Secret::new("signs-play-urls".into()));
+    ledger.add_target(&second).await.expect("added");
     for name in ["ledger.db", "ledger.db-wal"] {
         let bytes = fs::read(dir.path().join(name)).expect("read");
-        for secret in ["server-secret-1", "callback", "publish"] {
+        for secret in [
+            "server-secret-1",
+            "callback",
+            "publish",
+            "vendor-secret",
+            "session-of",
+            "signs-play-urls",
+        ] {
             let sought = secret.as_bytes();
             // Column names contain two of the words; a secret would follow a length, not "_".
             let found = bytes

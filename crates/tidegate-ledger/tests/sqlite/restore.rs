@@ -6,26 +6,42 @@ use std::path::PathBuf;
 
 use sqlx::ConnectOptions;
 use tempfile::TempDir;
-use tidegate_core::{AskKind, Outcome, RequestId, Secret, UnixMs};
+use tidegate_core::placement::Want;
+use tidegate_core::{AskKind, Outcome, RequestId, Secret, UnixMs, Until};
 use tidegate_ledger::{
-    Ledger, LedgerError, OpenOptions, RestoreHold, SqliteLedger, Verdict, audit, restore,
+    CdnLedger, Ledger, LedgerError, OpenOptions, RestoreHold, SqliteLedger, Verdict, audit, restore,
 };
 
-use crate::fixture::{FOREVER, NOW, ask, decide, fresh, generation, key, nonce, until, with_app};
+use crate::fixture::{
+    FOREVER, NOW, accepted_by, ask, decide, fresh, generation, key, nonce, object, save, saved,
+    until, with_target,
+};
 use crate::open;
 
+const SITE: &str = "push.example.com/live";
 const LATER: UnixMs = UnixMs(NOW.0 + 60_000);
 
 /// A backup with `cam` and `ending` forbidden, after which `cam` was resumed and `late` forbidden.
 async fn backed_up() -> (TempDir, SqliteLedger, PathBuf) {
     let dir = tempfile::tempdir().expect("temp dir");
     let ledger = open(&dir.path().join("data")).await;
-    let cam = with_app(&ledger).await;
+    let (cam, account, target) = with_target(&ledger).await;
     decide(&ledger, &cam, FOREVER).await;
     decide(&ledger, &key(1, "ending"), until(NOW.0 + 10)).await;
+    decide(&ledger, &key(1, "open"), AskKind::Resume).await;
+    for stream in ["cam", "open"] {
+        let object = object(account, SITE, stream);
+        let mut kept = saved(&object, 0, vec![accepted_by(1, target, 1)]);
+        kept.budgets.push((account, "spent".into()));
+        assert_eq!(save(&ledger, kept).await, [Some(1)]);
+    }
     let to = dir.path().join("backup.db");
     ledger.backup(&to).await.expect("backed up");
     decide(&ledger, &cam, AskKind::Resume).await;
+    let later = saved(&object(account, SITE, "cam"), 1, vec![]);
+    assert_eq!(save(&ledger, later).await, [Some(2)]);
+    ledger.remove_target(target, false).await.expect("removed");
+    ledger.remove_account(account).await.expect("removed");
     let bound = ledger
         .decide(ask(&key(1, "late"), FOREVER, NOW), Some(nonce("n", 1)))
         .await;
@@ -33,6 +49,38 @@ async fn backed_up() -> (TempDir, SqliteLedger, PathBuf) {
     ledger.set_admin_token([9; 32]).await.expect("written");
     ledger.next_instance().await.expect("written");
     (dir, ledger, to)
+}
+
+/// The account and its target are back. What stands is to be brought to the vendor again; the rest
+/// is believed to be as it was.
+async fn check_cdns(ledger: &SqliteLedger) {
+    let accounts = ledger.cdn_accounts().await.expect("read");
+    let account = accounts[0].id;
+    let budget = ledger.budget(account).await.expect("read");
+    assert_eq!(budget.as_deref(), Some("spent"));
+    let keys = ["cam", "ending", "open"].map(|stream| object(account, SITE, stream));
+    let rows = ledger.objects(&keys).await.expect("read");
+    let versions: Vec<_> = rows.iter().map(|row| row.version).collect();
+    assert_eq!(versions, [0, 0, 1]);
+    let accepted: Vec<_> = rows.iter().map(|row| row.owners[0].accepted).collect();
+    assert_eq!(accepted, [None, None, Some(generation(1))]);
+    let due = ledger.due_objects(account, NOW, None, 9).await;
+    assert_eq!(due.expect("read"), keys[..2]);
+    let origin = ledger
+        .status(&key(1, "cam"))
+        .await
+        .expect("read")
+        .placements;
+    assert_eq!(origin[0].accepted, Some(generation(1)));
+}
+
+/// A resume that is held leaves the block, and with it what the vendor is asked for.
+async fn check_held(ledger: &SqliteLedger) {
+    let account = ledger.cdn_accounts().await.expect("read")[0].id;
+    let rows = ledger.objects(&[object(account, SITE, "cam")]).await;
+    let owner = rows.expect("read")[0].owners[0].owner;
+    assert_eq!(owner.want, Want::Banned(Until::Lifted));
+    assert_eq!(owner.decided, NOW);
 }
 
 async fn check_restored(ledger: &SqliteLedger) {
@@ -44,6 +92,7 @@ async fn check_restored(ledger: &SqliteLedger) {
     assert_eq!(token, Some([9; 32]), "who may administer does not go back");
     assert_eq!(ledger.next_instance().await.expect("written"), 2);
     assert_eq!(ledger.live_nonces(NOW).await.expect("read").len(), 1);
+    check_cdns(ledger).await;
     let cam = key(1, "cam");
     let lapse = ledger.lapse(key(1, "ending"), generation(1), LATER).await;
     assert_eq!(lapse.expect("answered"), None, "ends are held too");
@@ -51,6 +100,7 @@ async fn check_restored(ledger: &SqliteLedger) {
     assert!(matches!(resumed.outcome, Outcome::Held(_)), "{resumed:?}");
     assert!(resumed.generation.0 > 1_000_000);
     assert_eq!(resumed.placements[0].wanted, generation(1));
+    check_held(ledger).await;
     let new = decide(ledger, &key(1, "new"), FOREVER).await;
     assert!(new.generation.0 > 1_000_000, "never decided on before");
     let by = ask(&cam, FOREVER, LATER).by;
@@ -61,7 +111,9 @@ async fn check_restored(ledger: &SqliteLedger) {
     assert_eq!(opened, vec![(cam.clone(), resumed.generation)]);
     let status = ledger.status(&cam).await.expect("read");
     assert_eq!(status.block, None);
-    assert_eq!(status.placements[0].wanted, resumed.generation);
+    for placement in &status.placements {
+        assert_eq!(placement.wanted, resumed.generation);
+    }
     assert_eq!(ledger.restore_hold().await.expect("read"), None);
     let again = ledger.confirm_restore(by, LATER, RequestId(2)).await;
     assert_eq!(again.expect("answered"), vec![], "once");

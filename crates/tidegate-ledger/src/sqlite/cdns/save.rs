@@ -24,29 +24,30 @@ const LOOK: &str = "
            EXISTS (SELECT 1 FROM targets
                    WHERE leaving_ms IS NOT NULL AND id IN (SELECT value FROM json_each($2)))";
 
-/// A watch is left alone unless the sixth value says otherwise.
+/// All that a save writes. A watch is left alone unless the sixth value says otherwise.
 macro_rules! write {
     ($end:literal) => {
         concat!(
             "SAVEPOINT op;
-    INSERT OR REPLACE INTO objects (account, site, stream, version, state, due_ms)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
-    FROM json_each($1);
-    UPDATE placements SET
-        accepted = iif(accepted >= v.generation, accepted, v.generation),
-        accepted_ms = iif(accepted >= v.generation, accepted_ms, v.at_ms),
-        watch = iif(v.watched, v.watch, watch),
-        look_ms = iif(v.watched, v.look_ms, look_ms)
-    FROM (SELECT value ->> 0 AS app_id, value ->> 1 AS stream, value ->> 2 AS target,
-              value ->> 3 AS generation, value ->> 4 AS at_ms, value ->> 5 AS watched,
-              value ->> 6 AS watch, value ->> 7 AS look_ms
-          FROM json_each($2)) v
-    WHERE placements.app_id = v.app_id AND placements.stream = v.stream
-        AND placements.target = v.target;
-    INSERT OR REPLACE INTO budgets (account, state)
-    SELECT value ->> 0, value ->> 1 FROM json_each($3)
-    WHERE value ->> 0 IN (SELECT id FROM accounts);
-    ",
+            INSERT OR REPLACE INTO objects (account, site, stream, version, state, due_ms)
+            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+            FROM json_each($1);
+            UPDATE placements SET
+                accepted = iif(placements.accepted >= v.generation, placements.accepted,
+                               v.generation),
+                accepted_ms = iif(placements.accepted >= v.generation, placements.accepted_ms,
+                                  v.at_ms),
+                watch = iif(v.watched, v.watch, placements.watch),
+                look_ms = iif(v.watched, v.look_ms, placements.look_ms)
+            FROM (SELECT value ->> 0 AS app_id, value ->> 1 AS stream, value ->> 2 AS target,
+                      value ->> 3 AS generation, value ->> 4 AS at_ms, value ->> 5 AS watched,
+                      value ->> 6 AS watch, value ->> 7 AS look_ms
+                  FROM json_each($2)) v
+            WHERE placements.app_id = v.app_id AND placements.stream = v.stream
+                AND placements.target = v.target;
+            INSERT OR REPLACE INTO budgets (account, state)
+            SELECT value ->> 0, value ->> 1 FROM json_each($3)
+            WHERE value ->> 0 IN (SELECT id FROM accounts);",
             $end
         )
     };
