@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -18,10 +19,12 @@ use crate::operation::{
 use crate::vendor::Vendor;
 use crate::wangsu::SecondGuard;
 use crate::wire::{build, read};
-use crate::{huawei, tencent};
+use crate::{huawei, tencent, wangsu};
 
 /// Least time that is left to a second call.
 const LEAST_BUDGET: Duration = Duration::from_millis(200);
+/// How often Wangsu is asked whether a refused resume had anything to lift.
+const CHECK_EVERY_MS: i64 = 60_000;
 
 /// Where an adapter takes the time from.
 type Clock = Arc<dyn Fn() -> UnixMs + Send + Sync>;
@@ -33,6 +36,8 @@ pub struct Adapter {
     client: HttpClient,
     clock: Clock,
     seconds: SecondGuard,
+    /// When the last check of a refused resume was made, at Wangsu.
+    checked: AtomicI64,
 }
 
 impl fmt::Debug for Adapter {
@@ -55,6 +60,7 @@ impl Adapter {
             client,
             clock: Arc::new(clock),
             seconds: SecondGuard::new(),
+            checked: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -117,13 +123,50 @@ impl Adapter {
         total.saturating_sub(started.elapsed()).max(LEAST_BUDGET)
     }
 
-    /// Whether the refusal of a resume may mean that there is nothing to lift.
+    /// Whether the refusal of a resume may mean that there is nothing to lift. No vendor documents
+    /// what that is answered with, and sent again and again it would use up what calls there are.
     fn may_be_free(&self, failure: &Failure) -> bool {
         match self.account.vendor {
-            Vendor::Tencent => failure.code == tencent::STREAM_STATUS,
+            Vendor::Tencent => failure.is_unclear() || tencent::may_be_free(failure),
             Vendor::Huawei => huawei::may_be_free(failure),
-            Vendor::Ws | Vendor::Aliyun => false,
+            Vendor::Ws => failure.is_unclear() || wangsu::may_be_free(failure),
+            Vendor::Aliyun => failure.is_unclear(),
         }
+    }
+
+    /// Whether the vendor shows that an object is not banned. One call, and at Wangsu none if one
+    /// was made within the last minute: ten in five minutes are all there are.
+    async fn is_free(&self, object: &VendorObject, budget: Duration) -> bool {
+        let check = match self.account.vendor {
+            Vendor::Aliyun => Operation::ListForbidden {
+                site: object.site(),
+                page: Page::FIRST,
+            },
+            _ => Operation::FindForbidden(object),
+        };
+        if self.account.vendor == Vendor::Ws && !self.take_check() {
+            return false;
+        }
+        match self.call_within(check, budget).await.map(|a| a.value) {
+            Ok(Reply::Standing(standing)) => standing == Standing::Free,
+            // Of a longer list a part is not enough.
+            Ok(Reply::Forbidden(page)) => {
+                !page.more && !page.entries.iter().any(|entry| entry.fits(object))
+            }
+            _ => false,
+        }
+    }
+
+    fn take_check(&self) -> bool {
+        let now = (self.clock)().0;
+        let due = |last: i64| {
+            let since = now.saturating_sub(last);
+            (!(0..CHECK_EVERY_MS).contains(&since)).then_some(now)
+        };
+        let taken = self
+            .checked
+            .try_update(Ordering::AcqRel, Ordering::Acquire, due);
+        taken.is_ok()
     }
 
     fn done(&self, answer: Answer<Reply>) -> Result<Answer<Done>, Failure> {
@@ -206,15 +249,15 @@ impl Cdn for Adapter {
         if !self.may_be_free(&failure) {
             return Err(failure);
         }
-        let check = Operation::FindForbidden(object);
-        match self.call_within(check, self.left(started)).await {
-            Ok(answer) if answer.value == Reply::Standing(Standing::Free) => {
-                let mut answer = answer.map(|_| Done::AlreadySo);
-                answer.words = failure.words;
-                Ok(answer)
-            }
-            _ => Err(failure),
+        if !self.is_free(object, self.left(started)).await {
+            return Err(failure);
         }
+        Ok(Answer {
+            value: Done::AlreadySo,
+            request_id: failure.request_id,
+            words: failure.words,
+            date: failure.date,
+        })
     }
 
     async fn kick(&self, object: &VendorObject) -> Result<Answer<Done>, Failure> {

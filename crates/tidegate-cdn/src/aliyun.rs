@@ -20,7 +20,7 @@ use crate::failure::{ErrorClass, Failure, Quota, Refusal, Verdict, look_up};
 use crate::json;
 use crate::object::{Site, VendorObject};
 use crate::operation::{
-    Answer, ForbiddenEntry, ForbiddenPage, Kind, OnlineEntry, OnlinePage, Operation, Reply,
+    Answer, ForbiddenEntry, ForbiddenPage, Kind, OnlineEntry, OnlinePage, Operation, Page, Reply,
     StreamState,
 };
 use crate::sign::{Key, acs3, rpc_v1, sha256_hex};
@@ -220,9 +220,11 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
     let Some(body) = json::object(&response.body) else {
         return Err(reading.unreadable(None));
     };
-    let request_id = json::text(&body, "RequestId");
-    if let Some(code) = json::text(&body, "Code") {
-        let words = json::text(&body, "Message").unwrap_or_default();
+    // The vendor's client reads the names of errors in either case, so they come in either.
+    let either = |name: &str, lower: &str| json::text(&body, name).or(json::text(&body, lower));
+    let request_id = either("RequestId", "requestId");
+    if let Some(code) = either("Code", "code") {
+        let words = either("Message", "message").unwrap_or_default();
         let said = Said {
             code,
             words,
@@ -238,8 +240,8 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
         ..Said::default()
     };
     let value = match reading.operation {
-        Operation::ListForbidden { .. } => forbidden(&body).map(Reply::Forbidden),
-        Operation::Online { .. } => online(&body).map(Reply::Online),
+        Operation::ListForbidden { page, .. } => forbidden(&body, *page).map(Reply::Forbidden),
+        Operation::Online { page, .. } => online(&body, *page).map(Reply::Online),
         Operation::StreamState(_) => state(&body).map(Reply::State),
         _ => return Ok(reading.accepted(said)),
     };
@@ -263,18 +265,22 @@ fn refused(reading: &Reading<'_>, said: Said) -> Result<Answer<Reply>, Failure> 
     let verdict = look_up(CODES, &said.code).unwrap_or_else(by_status);
     let after = reading.response.header(RETRY_AFTER_MS);
     let after = after
-        .and_then(|ms| ms.parse().ok())
+        .and_then(|ms| ms.parse().ok().filter(|ms| *ms > 0))
         .map(Duration::from_millis);
     let after = after.map(|wait| wait.min(crate::limits::LONGEST_WAIT));
     Err(reading.fail(said, verdict, after))
 }
 
-fn more(body: &Value, entries: usize) -> bool {
-    let page = json::count(body, "PageNum").unwrap_or(1);
-    entries > 0 && json::count(body, "TotalPage").is_some_and(|pages| page < pages)
+fn more(body: &Value, asked: Page, entries: usize) -> bool {
+    json::more_pages(
+        asked.within(1, 3000),
+        entries,
+        json::count(body, "TotalPage"),
+        json::count(body, "TotalNum"),
+    )
 }
 
-fn forbidden(body: &Value) -> Option<ForbiddenPage> {
+fn forbidden(body: &Value, asked: Page) -> Option<ForbiddenPage> {
     let rows = json::list(body, "StreamUrls")?;
     let entries: Vec<ForbiddenEntry> = rows
         .iter()
@@ -290,13 +296,13 @@ fn forbidden(body: &Value) -> Option<ForbiddenPage> {
         })
         .collect();
     Some(ForbiddenPage {
-        more: more(body, rows.len()),
+        more: more(body, asked, rows.len()),
         total: json::count(body, "TotalNum"),
         entries,
     })
 }
 
-fn online(body: &Value) -> Option<OnlinePage> {
+fn online(body: &Value, asked: Page) -> Option<OnlinePage> {
     let rows = json::list(body, "OnlineInfo")?;
     let entries: Vec<OnlineEntry> = rows
         .iter()
@@ -310,7 +316,7 @@ fn online(body: &Value) -> Option<OnlinePage> {
         })
         .collect();
     Some(OnlinePage {
-        more: more(body, rows.len()),
+        more: more(body, asked, rows.len()),
         total: json::count(body, "TotalNum"),
         entries,
     })

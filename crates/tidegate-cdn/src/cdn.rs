@@ -48,7 +48,8 @@ pub trait Cdn: Send + Sync {
         until: Option<UnixMs>,
     ) -> Result<Answer<Done>, Failure>;
 
-    /// Lifts the ban.
+    /// Lifts the ban. Where the vendor refuses in words that may mean there is none, its list is
+    /// looked at, and [`Done::AlreadySo`] answered if the ban is not there.
     async fn resume(&self, object: &VendorObject) -> Result<Answer<Done>, Failure>;
 
     /// Cuts once without a ban.

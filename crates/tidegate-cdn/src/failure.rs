@@ -151,6 +151,16 @@ impl Failure {
         }
     }
 
+    /// Whether the vendor refused in its own words, and not for the key, the account, the domain or
+    /// the rate: what was asked may have been senseless as things stand.
+    pub(crate) fn is_unclear(&self) -> bool {
+        let unclear = matches!(
+            self.class,
+            ErrorClass::Permanent(Refusal::Other | Refusal::Parameter)
+        );
+        unclear && !self.code.is_empty()
+    }
+
     /// A failure without an answer, in our own words.
     pub(crate) fn ours(vendor: Vendor, class: ErrorClass, words: impl Into<String>) -> Self {
         Self {

@@ -199,7 +199,9 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
         }
         (Operation::FindForbidden(object), Some(body)) => standing(body, object),
         (Operation::StreamState(object), Some(body)) => state(body, object),
-        (Operation::Online { .. }, Some(body)) => online(body).map(Reply::Online),
+        (Operation::Online { page, .. }, Some(body)) => {
+            online(body, page.within(1, 100)).map(Reply::Online)
+        }
         (operation, body) if is_change(operation.kind()) => {
             let empty = response.body.iter().all(u8::is_ascii_whitespace);
             if empty || body.is_some() {
@@ -240,10 +242,10 @@ pub(crate) fn stands_already(failure: &Failure) -> bool {
 }
 
 /// Whether the refusal of a resume may mean that there is no ban; what it is really answered with
-/// is not established.
+/// is not established, and the vendor's pages show `LIVE.100011001` for every failed call. The
+/// gateway knows nothing of bans.
 pub(crate) fn may_be_free(failure: &Failure) -> bool {
-    let not_found = failure.status == Some(404) && failure.code.starts_with("LIVE.");
-    failure.code == STATE || (not_found && failure.code != NO_DOMAIN)
+    failure.code.starts_with("LIVE.") && failure.is_unclear()
 }
 
 fn entries(body: &Value) -> Option<Vec<ForbiddenEntry>> {
@@ -261,13 +263,12 @@ fn entries(body: &Value) -> Option<Vec<ForbiddenEntry>> {
 }
 
 fn forbidden(body: &Value, page: Page) -> Option<ForbiddenPage> {
-    let entries = entries(body)?;
+    let rows = json::list(body, "blocks")?.len();
     let total = json::count(body, "total");
-    let seen = (u64::from(page.number) + 1) * u64::from(page.size);
     Some(ForbiddenPage {
-        more: !entries.is_empty() && total.is_some_and(|total| seen < total),
+        more: json::more_pages(page, rows, None, total),
         total,
-        entries,
+        entries: entries(body)?,
     })
 }
 
@@ -278,8 +279,8 @@ fn standing(body: &Value, object: &VendorObject) -> Option<Reply> {
     })))
 }
 
-fn online(body: &Value) -> Option<OnlinePage> {
-    let rows = json::list(body, "streams")?;
+fn online(body: &Value, page: Page) -> Option<OnlinePage> {
+    let rows = live(body)?;
     let entry = |row: &Value| {
         let since = json::text(row, "start_time");
         Some(OnlineEntry {
@@ -291,18 +292,21 @@ fn online(body: &Value) -> Option<OnlinePage> {
     };
     let entries: Vec<OnlineEntry> = rows.iter().filter_map(entry).collect();
     let total = json::count(body, "total_num");
-    let offset = json::count(body, "offset").unwrap_or_default();
-    let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     Some(OnlinePage {
-        more: shown > 0 && total.is_some_and(|total| offset.saturating_add(shown) < total),
+        more: json::more_pages(page, rows.len(), None, total),
         total,
         entries,
     })
 }
 
+fn live(body: &Value) -> Option<&[Value]> {
+    json::list(body, "streams")
+}
+
 fn state(body: &Value, object: &VendorObject) -> Option<Reply> {
-    let live = online(body)?.entries.iter().any(|entry| {
-        entry.app == object.site().rtmp_app() && entry.stream == object.stream().as_str()
+    let live = live(body)?.iter().any(|row| {
+        json::text(row, "app").as_deref() == Some(object.site().rtmp_app())
+            && json::text(row, "stream").as_deref() == Some(object.stream().as_str())
     });
     Some(Reply::State(match live {
         true => StreamState::Live,

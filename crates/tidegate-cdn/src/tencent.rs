@@ -19,16 +19,22 @@ use crate::failure::{Failure, Quota, Refusal, Verdict, look_up};
 use crate::json;
 use crate::object::VendorObject;
 use crate::operation::{
-    Answer, ForbiddenEntry, ForbiddenPage, OnlineEntry, OnlinePage, Operation, Reply, Standing,
-    StreamState,
+    Answer, ForbiddenEntry, ForbiddenPage, OnlineEntry, OnlinePage, Operation, Page, Reply,
+    Standing, StreamState,
 };
 use crate::sign::{Key, tc3};
 use crate::wire::{HttpRequest, Reading, Said};
 
 const VERSION: &str = "2018-08-01";
 
-/// What resuming a stream that is not banned may be answered with; not established.
-pub(crate) const STREAM_STATUS: &str = "InternalError.StreamStatusError";
+/// Whether the refusal of a resume may mean that there is no ban, although its code reads as a
+/// fault; what it is really answered with is not established.
+pub(crate) fn may_be_free(failure: &Failure) -> bool {
+    matches!(
+        failure.code.as_str(),
+        "InternalError.StreamStatusError" | "FailedOperation"
+    )
+}
 
 const CODES: &[(&str, Verdict)] = &[
     (
@@ -141,7 +147,7 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
         return Err(reading.unreadable(None));
     };
     let request_id = json::text(inner, "RequestId");
-    if let Some(error) = inner.get("Error") {
+    if let Some(error) = inner.get("Error").filter(|error| !error.is_null()) {
         let said = Said {
             code: json::text(error, "Code").unwrap_or_default(),
             words: json::text(error, "Message").unwrap_or_default(),
@@ -161,8 +167,12 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
         ..Said::default()
     };
     let value = match reading.operation {
-        Operation::ListForbidden { .. } => forbidden(inner).map(Reply::Forbidden),
-        Operation::Online { .. } => online(inner).map(Reply::Online),
+        Operation::ListForbidden { page, .. } => {
+            forbidden(inner, page.within(1, 100)).map(Reply::Forbidden)
+        }
+        Operation::Online { page, .. } => {
+            online(inner, page.within(10, 300_000)).map(Reply::Online)
+        }
         Operation::StreamState(_) => state(inner).map(Reply::State),
         Operation::FindForbidden(_) => state(inner).map(|state| {
             Reply::Standing(match state {
@@ -178,12 +188,15 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
     }
 }
 
-fn more(inner: &Value, entries: usize) -> bool {
-    let page = json::count(inner, "PageNum").unwrap_or(1);
-    entries > 0 && json::count(inner, "TotalPage").is_some_and(|pages| page < pages)
+fn more(inner: &Value, asked: Page, entries: usize) -> bool {
+    let (pages, total) = (
+        json::count(inner, "TotalPage"),
+        json::count(inner, "TotalNum"),
+    );
+    json::more_pages(asked, entries, pages, total)
 }
 
-fn forbidden(inner: &Value) -> Option<ForbiddenPage> {
+fn forbidden(inner: &Value, asked: Page) -> Option<ForbiddenPage> {
     let rows = json::list(inner, "ForbidStreamList")?;
     let entries: Vec<ForbiddenEntry> = rows
         .iter()
@@ -197,13 +210,13 @@ fn forbidden(inner: &Value) -> Option<ForbiddenPage> {
         })
         .collect();
     Some(ForbiddenPage {
-        more: more(inner, rows.len()),
+        more: more(inner, asked, rows.len()),
         total: json::count(inner, "TotalNum"),
         entries,
     })
 }
 
-fn online(inner: &Value) -> Option<OnlinePage> {
+fn online(inner: &Value, asked: Page) -> Option<OnlinePage> {
     let rows = json::list(inner, "OnlineInfo")?;
     let entries: Vec<OnlineEntry> = rows
         .iter()
@@ -218,7 +231,7 @@ fn online(inner: &Value) -> Option<OnlinePage> {
         })
         .collect();
     Some(OnlinePage {
-        more: more(inner, rows.len()),
+        more: more(inner, asked, rows.len()),
         total: json::count(inner, "TotalNum"),
         entries,
     })

@@ -7,9 +7,14 @@
 //! * 500 calls a day for ban, resume and stop together; 10 list calls in 5 minutes.
 //! * A ban is cut to 30 days without a word; the end is sent as unix seconds because the 14-digit
 //!   form is in a zone that no page names.
+//! * The list of bans is one of records: it also has bans that have run out, bans of one viewer
+//!   address, and several of the same stream.
+//! * How a resume of what is not banned is answered is not documented, and each costs one of the 500;
+//!   a refusal that may mean it is checked against the list ([`may_be_free`]).
 //! * A timestamp may be signed once: see [`SecondGuard`].
 //! * No stream state and no list of live streams.
 
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::{Value, json};
@@ -24,6 +29,10 @@ use crate::sign::{Key, api_key, cnc};
 use crate::vendor::AuthScheme;
 use crate::wire::{HttpRequest, Reading, Said, http_date};
 
+/// "Query failed"; the only code that may also stand for a command that found nothing to do.
+const FAILED: &str = "417";
+/// The last second that a time can name; larger numbers are no unix seconds.
+const LAST_SECOND: i64 = 253_402_300_799;
 const REQUEST_ID: &str = "x-cnc-request-id";
 
 /// Codes of the list of bans. The commands' own are not published; the same are assumed.
@@ -33,7 +42,7 @@ const CODES: &[(&str, Verdict)] = &[
     ("28", Verdict::Refused(Refusal::Domain)),
     ("403", Verdict::Refused(Refusal::Parameter)),
     ("411", Verdict::Refused(Refusal::Parameter)),
-    ("417", Verdict::Retry),
+    (FAILED, Verdict::Retry),
 ];
 
 /// What the words tell where the code is not known: a line fits when each of its groups has a
@@ -214,28 +223,26 @@ pub(crate) fn read(reading: &Reading<'_>) -> Result<Answer<Reply>, Failure> {
         return reading.verdict(said, verdict);
     }
     let value = match reading.operation {
-        Operation::ListForbidden { .. } => {
-            let entries = entries(&body);
+        Operation::ListForbidden { .. } => entries(&body, reading.now).map(|entries| {
             let total = u64::try_from(entries.len()).ok();
             Reply::Forbidden(ForbiddenPage {
                 entries,
                 total,
                 more: false,
             })
-        }
-        Operation::FindForbidden(object) => {
-            // The list is one of records, so an entry may have run out.
-            let stands = |entry: &ForbiddenEntry| {
-                entry.fits(object) && entry.until.is_none_or(|until| until > reading.now)
-            };
-            let found = entries(&body).into_iter().find(stands);
+        }),
+        Operation::FindForbidden(object) => entries(&body, reading.now).map(|entries| {
+            let found = entries.into_iter().find(|entry| entry.fits(object));
             Reply::Standing(found.map_or(Standing::Free, |entry| Standing::Forbidden {
                 until: entry.until,
             }))
-        }
+        }),
         _ => return Ok(reading.accepted(said)),
     };
-    Ok(reading.answer(said, value))
+    match value {
+        Some(value) => Ok(reading.answer(said, value)),
+        None => Err(reading.unreadable(request_id)),
+    }
 }
 
 fn verdict(said: &Said, status: u16) -> Verdict {
@@ -260,14 +267,36 @@ fn verdict(said: &Said, status: u16) -> Verdict {
         .unwrap_or(fallback)
 }
 
-/// The bans in a list, leaving out those of a single viewer address. The vendor's own sample
-/// spells `channel` as `chanel` and writes times as numbers where its table says text.
-fn entries(body: &Value) -> Vec<ForbiddenEntry> {
-    let rows = json::list(body, "resultDetail").unwrap_or_default();
-    let publish = rows
-        .iter()
-        .filter(|row| json::text(row, "ip").is_none_or(|ip| ip.trim().is_empty()));
-    publish.filter_map(entry).collect()
+/// Whether the refusal of a resume may mean that there is no ban.
+pub(crate) fn may_be_free(failure: &Failure) -> bool {
+    failure.code == FAILED
+}
+
+/// The bans that stand at `now`, the longest first; none where the detail is missing or null, and
+/// `None` where it is of a form that could hide a ban. The vendor's own sample spells `channel` as
+/// `chanel` and writes times as numbers where its table says text.
+fn entries(body: &Value, now: UnixMs) -> Option<Vec<ForbiddenEntry>> {
+    let rows = match body.get("resultDetail") {
+        None | Some(Value::Null) => &[],
+        Some(Value::Array(rows)) => rows.as_slice(),
+        Some(row @ Value::Object(_)) => std::slice::from_ref(row),
+        Some(_) => return None,
+    };
+    let of_all = rows.iter().filter(|row| !bans_one_viewer(row));
+    let mut entries: Vec<ForbiddenEntry> = of_all
+        .filter_map(entry)
+        .filter(|entry| entry.until.is_none_or(|until| until > now))
+        .collect();
+    entries.sort_by_key(|entry| Reverse(entry.until.unwrap_or(UnixMs(i64::MAX))));
+    Some(entries)
+}
+
+fn bans_one_viewer(row: &Value) -> bool {
+    match row.get("ip") {
+        Some(Value::String(ip)) => !ip.trim().is_empty(),
+        Some(Value::Array(ips)) => !ips.is_empty(),
+        _ => false,
+    }
 }
 
 fn entry(row: &Value) -> Option<ForbiddenEntry> {
@@ -280,7 +309,7 @@ fn entry(row: &Value) -> Option<ForbiddenEntry> {
     let domain = Some(domain.to_owned())
         .filter(|d| !d.is_empty())
         .or(channel);
-    let until = json::number(row, "endTime").filter(|end| *end > 0);
+    let until = json::number(row, "endTime").filter(|end| (1..=LAST_SECOND).contains(end));
     Some(ForbiddenEntry {
         domain,
         app: Some(app.to_owned()),

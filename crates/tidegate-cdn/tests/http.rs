@@ -5,86 +5,29 @@
 #[path = "common/recorded.rs"]
 mod recorded;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+#[path = "common/server.rs"]
+mod server;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use percent_encoding::percent_decode_str;
 use recorded::Recorded;
+use server::{SECRET, account, adapter, now, serve, site, spec};
 use tidegate_cdn::sign::Key;
 use tidegate_cdn::{
     Account, AccountSpec, Adapter, AuthScheme, Cdn, ClientOptions, Done, ErrorClass, Failure,
-    HttpClient, Matching, Page, Refusal, Site, Vendor, VendorObject,
+    HttpClient, Page, Refusal, Site, Vendor,
 };
 use tidegate_core::{Secret, StreamId, UnixMs};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-
-const SECRET: &str = "hunter2-hunter2";
-
-fn now() -> UnixMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    UnixMs(since.as_millis().try_into().unwrap())
-}
-
-fn spec(vendor: Vendor, endpoint: &str) -> AccountSpec {
-    AccountSpec {
-        name: "main".into(),
-        vendor,
-        access_key_id: "AKID0001".into(),
-        secret: Secret::new(SECRET.into()),
-        security_token: None,
-        scheme: None,
-        region: None,
-        project_id: (vendor == Vendor::Huawei).then(|| "0123abcd".into()),
-        endpoint: Some(endpoint.into()),
-        matching: Matching::NameOnly,
-    }
-}
-
-fn account(vendor: Vendor, endpoint: &str) -> Account {
-    Account::new(spec(vendor, endpoint)).unwrap()
-}
-
-fn adapter(vendor: Vendor, endpoint: &str) -> (Adapter, VendorObject) {
-    let account = account(vendor, endpoint);
-    let object = account.object(&site(), &StreamId::parse("room1001").unwrap());
-    let options = ClientOptions {
-        total_timeout: Duration::from_secs(20),
-        read_timeout: Duration::from_secs(20),
-        max_response_bytes: 10_000,
-        ..ClientOptions::default()
-    };
-    let client = HttpClient::new(options).unwrap();
-    (Adapter::new(account, client, now), object)
-}
-
-fn site() -> Site {
-    Site::new("push.example.com", Some("play.example.com"), "live").unwrap()
-}
-
-/// Serves one answer to every request, and counts them.
-async fn serve<R: IntoResponse + 'static>(
-    answer: impl Fn(&Request) -> R + Clone + Send + Sync + 'static,
-) -> (String, Arc<AtomicUsize>) {
-    let count = Arc::new(AtomicUsize::new(0));
-    let seen = count.clone();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let handler = move |request: Request| {
-        seen.fetch_add(1, Ordering::SeqCst);
-        let response: Response = answer(&request).into_response();
-        async move { response }
-    };
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handler)).await });
-    (endpoint, count)
-}
 
 /// Hands every connection, its request head read, to `act`.
 async fn raw<F>(act: impl Fn(TcpStream) -> F + Send + 'static) -> String
@@ -239,31 +182,6 @@ async fn huawei_changes_the_end_of_a_ban_that_stands() {
     let answer = cdn.forbid(&object, None).await.unwrap();
     assert!(matches!(answer.value, Done::Accepted { until: Some(_) }));
     assert_eq!(count.load(Ordering::SeqCst), 2);
-}
-
-#[tokio::test]
-async fn tencent_is_asked_before_a_doubtful_resume_counts() {
-    for (state, free) in [("inactive", true), ("forbid", false)] {
-        let (endpoint, _) = serve(move |request| {
-            let action = request.headers()["x-tc-action"].to_str().unwrap();
-            match action {
-                "DescribeLiveStreamState" => {
-                    format!(r#"{{"Response":{{"StreamState":"{state}","RequestId":"R"}}}}"#)
-                }
-                _ => r#"{"Response":{"Error":{"Code":"InternalError.StreamStatusError",
-                    "Message":"m"},"RequestId":"R"}}"#
-                    .to_owned(),
-            }
-        })
-        .await;
-        let (cdn, object) = adapter(Vendor::Tencent, &endpoint);
-        let answer = cdn.resume(&object).await;
-        assert_eq!(
-            answer.is_ok_and(|a| a.value == Done::AlreadySo),
-            free,
-            "{state}"
-        );
-    }
 }
 
 #[tokio::test]

@@ -195,3 +195,59 @@ fn the_region_is_a_parameter_and_never_a_host() {
     assert_eq!(request.host, "live.aliyuncs.com");
     assert!(request.raw_query.contains("RegionId=ap-southeast-1"));
 }
+
+#[test]
+fn waits_that_are_none_are_not_taken() {
+    let aliyun = Fixture::of(Vendor::Aliyun);
+    let longest = Some(crate::limits::LONGEST_WAIT);
+    for (ms, want) in [
+        ("1", Some(Duration::from_millis(1))),
+        ("0", None),
+        ("-5", None),
+        ("", None),
+        ("soon", None),
+        ("99999999999", longest),
+        ("99999999999999999999999", None),
+    ] {
+        let headers = [("X-Acs-Retry-After", ms)];
+        let body = error("Throttling.Api");
+        let failure = aliyun.read_with(aliyun.forbid(), 400, &headers, &body);
+        assert_eq!(failure.unwrap_err().class.after(), want, "{ms}");
+    }
+    let both = [("retry-after", "3"), ("x-acs-retry-after", "9000")];
+    let failure = aliyun.read_with(aliyun.forbid(), 429, &both, &error("Throttling"));
+    let after = failure.unwrap_err().class.after();
+    assert_eq!(after, Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn names_of_errors_are_read_in_either_case() {
+    let aliyun = Fixture::of(Vendor::Aliyun);
+    let body = r#"{"code":"Throttling.User","message":"slow","requestId":"R-2","Recommend":"x"}"#;
+    let failure = aliyun.read(aliyun.forbid(), 400, body).unwrap_err();
+    assert_eq!(failure.class, Throttled { after: None });
+    assert_eq!(failure.words, "slow");
+    assert_eq!(failure.request_id.as_deref(), Some("R-2"));
+}
+
+#[test]
+fn paging_ends_by_what_was_asked_for() {
+    let aliyun = Fixture::of(Vendor::Aliyun);
+    for (number, total, want) in [
+        (0, r#""TotalPage":2,"#, true),
+        (1, r#""TotalPage":2,"#, false),
+        (4, r#""PageNum":1,"TotalPage":2,"#, false),
+        (0, r#""TotalPage":"2","#, true),
+        (0, r#""TotalNum":3,"#, true),
+        (1, r#""TotalNum":3,"#, false),
+        (0, "", true),
+    ] {
+        let (site, size) = (&aliyun.site, 2);
+        let page = Page { number, size };
+        let list = Operation::ListForbidden { site, page };
+        let body = format!(r#"{{"RequestId":"R",{total}"StreamUrls":["d/a/b","d/a/c"]}}"#);
+        let answer = aliyun.read(list, 200, &body).unwrap().value;
+        let more = matches!(answer, Reply::Forbidden(ForbiddenPage { more: true, .. }));
+        assert_eq!(more, want, "page {number} {total}");
+    }
+}

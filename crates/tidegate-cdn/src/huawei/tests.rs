@@ -67,9 +67,12 @@ fn what_may_mean_that_there_is_no_ban_is_told_from_an_unknown_domain() {
     for (status, code, want) in [
         (400, "LIVE.103011022", true),
         (404, "LIVE.103011020", true),
+        (400, "LIVE.100011001", true),
         (404, "LIVE.103011019", false),
         (404, "APIGW.0101", false),
-        (400, "LIVE.100011001", false),
+        (400, "APIGW.0999", false),
+        (401, "LIVE.100011003", false),
+        (500, "LIVE.103011021", false),
     ] {
         let failure = huawei.read(resume, status, &error(code)).unwrap_err();
         assert_eq!(may_be_free(&failure), want, "{status} {code}");
@@ -125,4 +128,59 @@ fn lists_count_pages_or_entries_and_states_come_from_the_online_list() {
         .unwrap()
         .raw_query;
     assert_eq!(query, "domain=push.example.com&page=3&size=50");
+}
+
+#[test]
+fn paging_ends_by_what_was_asked_for() {
+    let huawei = Fixture::of(Vendor::Huawei);
+    let row = json!({"app_name": "live", "stream_name": "s"});
+    for (number, rows, total, more) in [
+        (0, 100, json!(101), true),
+        (1, 1, json!(101), false),
+        (0, 100, json!(100), false),
+        (0, 100, json!("250"), true),
+        (0, 100, Value::Null, true),
+        (0, 99, Value::Null, false),
+        (7, 0, json!(9_999_999), false),
+        (0, 100, json!(-1), true),
+        (1, 100, json!(18_446_744_073_709_551_615_u64), true),
+    ] {
+        let site = &huawei.site;
+        let size = u32::MAX;
+        let list = Operation::ListForbidden {
+            site,
+            page: Page { number, size },
+        };
+        let body = json!({"total": total, "blocks": vec![row.clone(); rows], "extra": {"a": [1]}});
+        let Ok(answer) = huawei.read(list, 200, &body.to_string()) else {
+            panic!("not read: {body:.80}");
+        };
+        let Reply::Forbidden(page) = answer.value else {
+            panic!("not a list");
+        };
+        assert_eq!(page.more, more, "page {number} of {total} with {rows}");
+    }
+}
+
+#[test]
+fn a_change_needs_no_body_and_an_empty_list_is_no_answer() {
+    let huawei = Fixture::of(Vendor::Huawei);
+    let object = &huawei.object;
+    for body in ["", " \r\n", "{}"] {
+        for operation in [
+            Operation::Resume(object),
+            Operation::Kick(object),
+            huawei.forbid(),
+        ] {
+            assert!(huawei.read(operation, 204, body).is_ok(), "{body:?}");
+        }
+        for operation in [
+            huawei.list(),
+            huawei.online(),
+            Operation::FindForbidden(object),
+            Operation::StreamState(object),
+        ] {
+            assert_eq!(huawei.class(operation, 200, body), ErrorClass::Unknown);
+        }
+    }
 }

@@ -175,3 +175,75 @@ fn the_scope_is_dated_in_utc() {
     let until = NOW.plus(std::time::Duration::from_secs(3600)).to_string();
     assert!(String::from_utf8(body).unwrap().contains(&until));
 }
+
+#[test]
+fn paging_ends_by_what_was_asked_for() {
+    let tencent = Fixture::of(Vendor::Tencent);
+    let more = |number: u32, body: &Value| {
+        let (site, size) = (&tencent.site, 100);
+        let page = Page { number, size };
+        let list = Operation::ListForbidden { site, page };
+        match tencent.read(list, 200, &body.to_string()).unwrap().value {
+            Reply::Forbidden(page) => page.more,
+            other => panic!("not a list: {other:?}"),
+        }
+    };
+    let rows = |count: usize| vec![json!({"StreamName": "s"}); count];
+    for (number, answer, want) in [
+        (
+            0,
+            json!({"TotalPage": 2, "ForbidStreamList": rows(100)}),
+            true,
+        ),
+        (
+            1,
+            json!({"TotalPage": 2, "ForbidStreamList": rows(100)}),
+            false,
+        ),
+        // A vendor that shows its last page for every page past it.
+        (
+            5,
+            json!({"TotalPage": 2, "PageNum": 1, "ForbidStreamList": rows(100)}),
+            false,
+        ),
+        (0, json!({"TotalPage": 9, "ForbidStreamList": []}), false),
+        (
+            0,
+            json!({"TotalNum": 101, "ForbidStreamList": rows(100)}),
+            true,
+        ),
+        (0, json!({"ForbidStreamList": rows(100)}), true),
+        (1, json!({"ForbidStreamList": rows(3)}), false),
+    ] {
+        let mut answer = answer;
+        answer["RequestId"] = "R".into();
+        let body = json!({ "Response": answer });
+        assert_eq!(more(number, &body), want, "page {number}");
+    }
+}
+
+#[test]
+fn an_error_that_is_null_is_none_and_one_without_a_code_is_one() {
+    let tencent = Fixture::of(Vendor::Tencent);
+    let null = r#"{"Response":{"Error":null,"RequestId":"R","New":[1]}}"#;
+    assert!(tencent.read(tencent.forbid(), 200, null).is_ok());
+    for error in ["{}", "\"no\"", "[]"] {
+        let body = format!(r#"{{"Response":{{"Error":{error},"RequestId":"R"}}}}"#);
+        let class = tencent.class(tencent.forbid(), 200, &body);
+        assert_eq!(class, Permanent(Refusal::Other), "{error}");
+    }
+    for body in [r#"{"Response":null}"#, r#"{"Response":[]}"#, "", "<html>"] {
+        let class = tencent.class(tencent.forbid(), 200, body);
+        assert_eq!(class, ErrorClass::Unknown, "{body}");
+    }
+}
+
+#[test]
+fn a_wait_is_taken_from_the_header() {
+    let tencent = Fixture::of(Vendor::Tencent);
+    let headers = [("Retry-After", "9")];
+    let body = error("RequestLimitExceeded");
+    let throttled = tencent.read_with(tencent.forbid(), 200, &headers, &body);
+    let after = Some(std::time::Duration::from_secs(9));
+    assert_eq!(throttled.unwrap_err().class, Throttled { after });
+}

@@ -98,6 +98,7 @@ fn bans_are_listed_under_either_spelling_and_type() {
          "startTime":0,"endTime":1772784550,"ip":""},
         {"channel":"push.example.com","url":"push.example.com/live/b?x=1","endTime":"1772784550"},
         {"channel":"push.example.com","url":"rtmp://push.example.com/live/c","ip":"10.0.0.1"},
+        {"channel":"push.example.com","url":"rtmp://push.example.com/live/room1001","ip":["::1"]},
         {"url":"nonsense"}, null, 7]}"#;
     let Reply::Forbidden(page) = ws.read(ws.list(), 202, body).unwrap().value else {
         panic!("not a list");
@@ -179,4 +180,72 @@ fn the_api_key_scheme_signs_the_date_it_sends() {
     );
     assert!(header("authorization").unwrap().starts_with("Basic "));
     assert_eq!(header("x-cnc-timestamp"), None);
+}
+
+#[test]
+fn a_list_that_could_hide_a_ban_is_no_answer() {
+    let ws = Fixture::of(Vendor::Ws);
+    let find = Operation::FindForbidden(&ws.object);
+    let read = |detail: &str| {
+        let body = format!("{{\"code\":\"00\",\"message\":\"\",\"more\":{{}}{detail}}}");
+        ws.read(find, 202, &body).map(|answer| answer.value)
+    };
+    let row = r#"{"url":"rtmp://push.example.com/live/room1001","endTime":1772784550,"x":1}"#;
+    let until = Some(UnixMs::from_seconds(1_772_784_550));
+    let standing = |until| Ok(Reply::Standing(Standing::Forbidden { until }));
+    assert_eq!(read(&format!(",\"resultDetail\":{row}")), standing(until));
+    assert_eq!(read(&format!(",\"resultDetail\":[{row}]")), standing(until));
+    for none in ["", ",\"resultDetail\":null", ",\"resultDetail\":[]"] {
+        assert_eq!(read(none), Ok(Reply::Standing(Standing::Free)), "{none}");
+    }
+    for strange in ["\"busy\"", "7", "true"] {
+        let class = read(&format!(",\"resultDetail\":{strange}")).map_err(|f| f.class);
+        assert_eq!(class, Err(ErrorClass::Unknown), "{strange}");
+    }
+}
+
+#[test]
+fn of_several_records_the_longest_that_stands_counts() {
+    let ws = Fixture::of(Vendor::Ws);
+    let find = Operation::FindForbidden(&ws.object);
+    let second = NOW.seconds();
+    for (ends, want) in [
+        (json!([second - 1, second]), None),
+        (json!([second - 1, second + 9]), Some(Some(second + 9))),
+        (
+            json!([second + 9, second + 99, second + 1]),
+            Some(Some(second + 99)),
+        ),
+        (
+            json!([(second + 9).to_string(), " 5 "]),
+            Some(Some(second + 9)),
+        ),
+        // No unix seconds: a ban whose end is not told.
+        (json!([20_260_401_000_000_i64]), Some(None)),
+        (json!(["20260401000000"]), Some(None)),
+        (json!(["99999999999999999999999999"]), Some(None)),
+        (json!([1.5e300]), Some(None)),
+        (json!([-7]), Some(None)),
+        (json!([0, second + 9]), Some(None)),
+        (json!([null]), Some(None)),
+    ] {
+        let url = "rtmp://push.example.com/live/room1001";
+        let rows = ends.as_array().unwrap().iter();
+        let rows: Vec<Value> = rows
+            .map(|end| json!({"url": url, "endTime": end}))
+            .collect();
+        let body = json!({"code": "00", "resultDetail": rows}).to_string();
+        let want = want.map(|end: Option<i64>| end.map(UnixMs::from_seconds));
+        let standing = want.map_or(Standing::Free, |until| Standing::Forbidden { until });
+        let found = ws.read(find, 200, &body).unwrap().value;
+        assert_eq!(found, Reply::Standing(standing), "{ends}");
+        let Reply::Forbidden(page) = ws.read(ws.list(), 200, &body).unwrap().value else {
+            panic!("not a list");
+        };
+        assert_eq!(
+            page.entries.first().map(|entry| entry.until),
+            want,
+            "{ends}"
+        );
+    }
 }
