@@ -1,5 +1,5 @@
 //! Figures of a ledger on this machine: decisions per second and per commit, how long single
-//! decisions take, and loading a million blocks.
+//! decisions take, loading a million blocks, and saving vendor objects.
 //!
 //! `cargo run --release -p tidegate-ledger --example measure -- DIR [SECONDS] [BLOCKS]`, and with
 //! `TIDEGATE__LEDGER__URL` set, the PostgreSQL ledger there instead of SQLite in `DIR`
@@ -12,11 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_core::{
-    Actor, AppId, Ask, AskKind, AskedEnd, BlockSet, RequestId, Secret, StreamId, StreamKey, UnixMs,
+    Actor, AppId, Ask, AskKind, AskedEnd, BlockSet, Generation, RequestId, Secret, StreamId,
+    StreamKey, UnixMs,
+};
+use tidegate_ledger::cdns::{
+    AcceptedBy, AccountKey, CdnAccount, CdnSave, NewTarget, ObjectKey, ObjectRow, ObjectSave,
 };
 use tidegate_ledger::{
     App, Ledger, LedgerUrl, LiveSecret, OpenOptions, PostgresLedger, PublishAuth, SqliteLedger,
-    Stats,
+    Stats, Vendor,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -117,6 +121,7 @@ async fn main() -> Outcome<()> {
         set.len(),
         started.elapsed()
     )?;
+    save_for(&store.ledger(), length, &mut out).await?;
     store.close().await;
     Ok(())
 }
@@ -206,6 +211,105 @@ async fn decide_for(
         all.extend(task.await??);
     }
     Ok(all)
+}
+
+/// Saves of one vendor object and of 256, each with what it settles, one after the other; and how
+/// long reading them takes.
+async fn save_for(ledger: &Arc<dyn Ledger>, length: Duration, out: &mut impl Write) -> Outcome<()> {
+    let account = match ledger.cdn_accounts().await?.first() {
+        Some(account) => account.id,
+        None => add_account(ledger).await?,
+    };
+    let target = ledger.cdn_targets().await?.first().map(|t| t.target.id);
+    let target = target.ok_or("the account has no target")?;
+    let mut keys = Vec::new();
+    for n in 0..256 {
+        let asked = ask(&format!("object{n}"), 0)?;
+        let stream = asked.key.stream.clone();
+        ledger.decide(asked, None).await?;
+        let site = "push.example.com/live".to_owned();
+        keys.push(ObjectKey {
+            account,
+            site,
+            stream,
+        });
+    }
+    for count in [1, 256] {
+        let keys = keys.get(..count).unwrap_or_default();
+        let (mut saves, mut reads) = (Vec::new(), Vec::new());
+        let started = Instant::now();
+        while started.elapsed() < length {
+            let begun = Instant::now();
+            let rows = ledger.objects(keys).await?;
+            reads.push(begun.elapsed());
+            let objects = rows.into_iter().map(|row| save_of(row, target)).collect();
+            let budgets = vec![(account, "x".repeat(300))];
+            let begun = Instant::now();
+            ledger.save(CdnSave { budgets, objects }).await?;
+            saves.push(begun.elapsed());
+        }
+        for (what, mut took) in [("read", reads), ("saved", saves)] {
+            took.sort_unstable();
+            writeln!(
+                out,
+                "{count} vendor objects {what}: p50 {:?}, p99 {:?}",
+                took.get(took.len() / 2),
+                took.get(took.len() * 99 / 100)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn save_of(row: ObjectRow, target: i64) -> ObjectSave {
+    let accepted = AcceptedBy {
+        app: AppId(1),
+        target,
+        generation: Generation(row.version.unsigned_abs()),
+        at: UnixMs(row.version),
+        watch: None,
+    };
+    ObjectSave {
+        key: row.key,
+        version: row.version,
+        state: "y".repeat(400),
+        due: Some(UnixMs(row.version)),
+        accepted: vec![accepted],
+    }
+}
+
+async fn add_account(ledger: &Arc<dyn Ledger>) -> Outcome<i64> {
+    let key = AccountKey {
+        access_key_id: "measure".into(),
+        secret: Secret::new("measure".into()),
+        security_token: None,
+    };
+    let account = CdnAccount {
+        id: 0,
+        name: "measure".into(),
+        vendor: Vendor::Aliyun,
+        key,
+        scheme: None,
+        region: None,
+        project_id: None,
+        endpoint: None,
+        strict: true,
+        epoch: 1,
+        created: UnixMs(0),
+        rotated: None,
+    };
+    let account = ledger.add_account(&account).await?;
+    let target = NewTarget {
+        app: AppId(1),
+        account,
+        publish_domain: "push.example.com".into(),
+        play_domain: None,
+        rtmp_app: "live".into(),
+        play_urls: Vec::new(),
+        play_key: None,
+    };
+    ledger.add_target(&target).await?;
+    Ok(account)
 }
 
 async fn fill(ledger: &Arc<dyn Ledger>, blocks: usize) -> Outcome<()> {

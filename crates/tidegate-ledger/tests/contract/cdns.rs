@@ -341,7 +341,7 @@ pub(crate) async fn owners_of_a_name_are_all_apps_with_that_stream(ledger: &impl
     assert_eq!(owners(2), [], "another account's domain");
     assert_eq!(owners(3), owners(1), "in the order asked for");
     let due = ledger.due_objects(loose, NOW, None, 9).await.expect("read");
-    assert_eq!(due, [any.clone()], "once, though two owners wait");
+    assert_eq!(due, keys[1..2], "once, though two owners wait");
     let of = ledger.objects_of(&key(2, "cam")).await.expect("read");
     let of: Vec<_> = of.into_iter().map(|(id, row)| (id, row.key)).collect();
     assert_eq!(of, [(ids[1], any), (ids[2], site)]);

@@ -57,14 +57,11 @@ const WRITE: &str = write!("RELEASE op");
 /// What leaving targets lose is written before the savepoint ends.
 const WRITE_AND_GO_ON: &str = write!("");
 
-/// Placements of leaving targets that this settles are open now, so they go.
+/// A placement of a leaving target that is open now goes. One at a time, because SQLite looks a
+/// list of them up by the first part of the key only.
 const END: &str = "
-    DELETE FROM placements WHERE (app_id, stream, target) IN (
-        SELECT p.app_id, p.stream, p.target
-        FROM json_each($1) j CROSS JOIN targets t CROSS JOIN placements p
-        WHERE t.id = j.value ->> 2 AND t.leaving_ms IS NOT NULL
-            AND p.app_id = j.value ->> 0 AND p.stream = j.value ->> 1 AND p.target = t.id
-            AND p.wanted <= j.value ->> 3)";
+    DELETE FROM placements WHERE app_id = $1 AND stream = $2 AND target = $3 AND wanted <= $4
+        AND EXISTS (SELECT 1 FROM targets WHERE id = $3 AND leaving_ms IS NOT NULL)";
 
 /// [`crate::CdnLedger::save`].
 pub(super) struct Save(pub CdnSave);
@@ -123,10 +120,9 @@ impl Operation for Save {
             }
         }
         let settled = settled(kept.iter().copied());
-        let settled = settled_column(&settled);
         let written = sqlx::query(if leaving { WRITE_AND_GO_ON } else { WRITE })
             .bind(objects_column(&kept))
-            .bind(&settled)
+            .bind(settled_column(&settled))
             .bind(json!(Vec::from_iter(budgets(&self.0))).to_string())
             .execute(&mut *tx.conn)
             .await;
@@ -150,11 +146,16 @@ async fn undo(tx: &mut Tx<'_>, error: LedgerError) -> OpError {
     }
 }
 
-async fn end(tx: &mut Tx<'_>, settled: &str, targets: &str) -> Result<(), OpError> {
-    sqlx::query(END)
-        .bind(settled)
-        .execute(&mut *tx.conn)
-        .await?;
+async fn end(tx: &mut Tx<'_>, settled: &[Settled], targets: &str) -> Result<(), OpError> {
+    for row in settled {
+        sqlx::query(END)
+            .bind(row.app)
+            .bind(row.stream.as_str())
+            .bind(row.target)
+            .bind(row.generation)
+            .execute(&mut *tx.conn)
+            .await?;
+    }
     forget_empty(tx, targets).await?;
     Ok(run(tx.conn, "RELEASE op").await?)
 }

@@ -151,7 +151,7 @@ async fn leave(tx: &mut Tx<'_>, app: i64, target: i64) -> Result<(), OpError> {
 /// How many placements on a target are not as they should be; of a leaving one, all.
 async fn unsettled(tx: &mut Tx<'_>, target: i64) -> Result<u64, OpError> {
     let count: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM placements
+        "SELECT count(*) FROM placements INDEXED BY placements_unsettled
          WHERE target = $1 AND (accepted IS NULL OR accepted < wanted)",
     )
     .bind(target)
@@ -183,8 +183,8 @@ pub(super) async fn forget_empty(tx: &mut Tx<'_>, targets: &str) -> Result<(), O
     let empty: Vec<(i64, i64)> = sqlx::query_as(
         "SELECT t.id, t.account FROM targets t
          WHERE t.id IN (SELECT value FROM json_each($1)) AND t.leaving_ms IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.target = t.id
-                 AND (p.accepted IS NULL OR p.accepted < p.wanted))",
+             AND NOT EXISTS (SELECT 1 FROM placements p INDEXED BY placements_unsettled
+                 WHERE p.target = t.id AND (p.accepted IS NULL OR p.accepted < p.wanted))",
     )
     .bind(targets)
     .fetch_all(&mut *tx.conn)
