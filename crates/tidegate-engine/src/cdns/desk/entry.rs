@@ -129,12 +129,14 @@ impl Entry {
         })
     }
 
-    /// Nothing to do, nothing to keep and nobody waiting until a distant instant.
+    /// Where it should be, with nothing to do, nothing to keep and nobody waiting until a distant
+    /// instant.
     pub(super) fn rests(&self, until: UnixMs) -> bool {
         let waits = self
             .plan
             .is_none_or(|plan| matches!(plan.action, Action::Wait));
         waits
+            && !self.is_pending()
             && !self.dirty
             && self.slots.is_empty()
             && self.object.in_flight.is_none()
