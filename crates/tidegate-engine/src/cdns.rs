@@ -10,6 +10,7 @@ mod desk;
 mod directory;
 mod gather;
 mod limits;
+mod prober;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tidegate_cdn::{ClientError, ClientOptions, HttpClient};
 use tidegate_core::StreamKey;
 use tidegate_ledger::cdns::ObjectKey;
 use tidegate_ledger::{Ledger, LedgerError};
+use tidegate_probe::{Looker, LookerError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,6 +76,7 @@ impl Default for CdnOptions {
 pub struct Cdns {
     options: CdnOptions,
     client: HttpClient,
+    looker: Looker,
     directory: ArcSwap<CdnDirectory>,
     desks: Mutex<HashMap<i64, OpenDesk>>,
     /// Accounts changed, or all has to be loaded again.
@@ -99,9 +102,15 @@ impl Cdns {
         let client = HttpClient::new(options.client)
             .map_err(|error: ClientError| LedgerError::Unsuitable(error.to_string()))?;
         let directory = CdnDirectory::load(ledger, &client, &CdnDirectory::default()).await?;
+        let looker = Looker::new(tidegate_probe::Options {
+            max_bytes: options.look_bytes,
+            ..Default::default()
+        })
+        .map_err(|error: LookerError| LedgerError::Unsuitable(error.to_string()))?;
         Ok(Self {
             options,
             client,
+            looker,
             directory: ArcSwap::from_pointee(directory),
             desks: Mutex::default(),
             changed: Notify::new(),
@@ -118,6 +127,11 @@ impl Cdns {
     /// What vendors are called through.
     pub fn client(&self) -> &HttpClient {
         &self.client
+    }
+
+    /// What play URLs are looked at with.
+    pub fn looker(&self) -> &Looker {
+        &self.looker
     }
 
     /// The settings.

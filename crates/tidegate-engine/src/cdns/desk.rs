@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use tidegate_core::UnixMs;
+use tidegate_core::{StreamKey, UnixMs};
 use tidegate_core::backoff::Now;
 use tidegate_core::budget::Budget;
 use tidegate_core::placement::Observed;
@@ -30,6 +30,7 @@ use super::call::Called;
 use super::directory::AccountEntry;
 use super::gather::Slot;
 use super::limits;
+use super::prober;
 use crate::engine::Engine;
 
 /// The handle of a desk.
@@ -40,6 +41,7 @@ pub(crate) struct Desk {
     /// The earliest look that is due, on the steady clock.
     pub(crate) next_look: AtomicI64,
     pub(crate) look_added: Notify,
+    first_looks: Mutex<Vec<(StreamKey, i64)>>,
 }
 
 pub(crate) enum Event {
@@ -108,9 +110,12 @@ impl Desk {
             view: Mutex::default(),
             next_look: AtomicI64::new(i64::MIN),
             look_added: Notify::new(),
+            first_looks: Mutex::default(),
         });
+        let (prober_engine, prober_stop) = (Arc::clone(&engine), stop.clone());
         let work = work::Work::new(engine, Arc::clone(account), Arc::clone(&desk), tasks, stop);
         tasks.spawn(run(work, inbox));
+        tasks.spawn(prober::run(prober_engine, Arc::clone(account), Arc::clone(&desk), prober_stop));
         desk
     }
 
@@ -144,6 +149,16 @@ impl Desk {
         if at.0 < self.next_look.fetch_min(at.0, Ordering::Relaxed) {
             self.look_added.notify_one();
         }
+    }
+
+    /// The stream is about to be cut on this target: whoever wants to see it live looks now.
+    fn look_first(&self, stream: StreamKey, target: i64) {
+        self.first_looks.lock().push((stream, target));
+        self.look_added.notify_one();
+    }
+
+    pub(crate) fn take_first_looks(&self) -> Vec<(StreamKey, i64)> {
+        std::mem::take(&mut *self.first_looks.lock())
     }
 
     fn sender(&self) -> UnboundedSender<Event> {
