@@ -5,6 +5,7 @@
 //! done for one object is decided in `tidegate_core::reconcile`; how to ask a vendor for it is
 //! `tidegate-cdn`'s.
 
+mod admin;
 mod call;
 mod desk;
 mod directory;
@@ -27,6 +28,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use admin::{
+    AddedTarget, CdnError, Check, NewAccount, NewCdnTarget, NewKey, Problem, Trial, blast_radius,
+    cdn_vendor,
+};
 pub use desk::{DeskView, Held};
 pub use directory::{AccountEntry, CdnDirectory, TargetEntry, Unusable};
 pub(crate) use gather::{Gather, Slot};

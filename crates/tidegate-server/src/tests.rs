@@ -1,5 +1,6 @@
 //! The real service over real sockets, on a real ledger.
 
+mod accounts;
 mod authentication;
 mod decisions;
 mod health;
@@ -8,4 +9,5 @@ mod operators;
 mod parameters;
 mod queries;
 mod site;
+mod targets;
 mod transport;

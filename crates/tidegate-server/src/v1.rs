@@ -2,6 +2,7 @@
 //!
 //! Every call is checked here once; the modules below hold one resource each.
 
+mod accounts;
 mod apps;
 mod decisions;
 mod error;
@@ -9,6 +10,7 @@ mod input;
 mod maintenance;
 mod status;
 mod streams;
+mod targets;
 mod urls;
 
 use std::net::IpAddr;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
@@ -69,7 +71,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Router {
         )
         .route("/apps/{id}/disable", post(apps::disable))
         .route("/apps/{id}/enable", post(apps::enable))
-        .route("/apps/{id}/targets", get(apps::targets))
+        .route("/apps/{id}/targets", get(targets::list).post(targets::add))
         .route("/apps/{id}/streams", get(streams::live))
         .route("/apps/{id}/blocks", get(streams::blocks))
         .route("/apps/{id}/streams/{stream}", get(streams::status))
@@ -86,6 +88,13 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Router {
             get(urls::publish),
         )
         .route("/apps/{id}/sign", post(urls::sign))
+        .route("/targets", get(targets::list_all))
+        .route("/targets/{id}", delete(targets::remove))
+        .route("/targets/{id}/test", post(targets::test))
+        .route("/accounts", get(accounts::list).post(accounts::add))
+        .route("/accounts/{name}", delete(accounts::remove))
+        .route("/accounts/{name}/test", post(accounts::test))
+        .route("/accounts/{name}/rotate", post(accounts::rotate))
         .route("/audit/head", get(maintenance::head))
         .route("/ledger/backup", post(maintenance::backup))
         .route("/ledger/restore", post(maintenance::restore))

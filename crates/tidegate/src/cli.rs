@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use tidegate_core::AppId;
 
 use crate::commands::{
-    admin_token, app, audit, blocks, config, decide, ledger, publish_url, sign, sim, status,
+    account, admin_token, app, audit, blocks, config, decide, ledger, publish_url, sign, sim,
+    status, target,
 };
 use crate::exit;
 
@@ -124,9 +125,12 @@ pub(crate) enum Command {
     /// Make and manage Apps
     #[command(subcommand)]
     App(app::AppCommand),
-    /// See where an App's streams live
+    /// Manage credentials at CDN vendors
     #[command(subcommand)]
-    Target(app::TargetCommand),
+    Account(account::AccountCommand),
+    /// Manage where an App's streams live
+    #[command(subcommand)]
+    Target(target::TargetCommand),
     /// Check the history of decisions
     #[command(subcommand)]
     Audit(audit::AuditCommand),

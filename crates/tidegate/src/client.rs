@@ -76,6 +76,38 @@ impl Client {
         self.send(Method::POST, url, Some(body)).await
     }
 
+    /// `DELETE` with a query.
+    pub(crate) async fn delete(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Value, Failure> {
+        let mut url = self.url(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.send(Method::DELETE, url, None).await
+    }
+
+    /// Refuses to send a vendor's secret in the clear to another machine.
+    pub(crate) fn may_carry_secrets(&self) -> Result<(), Failure> {
+        let stays_here = match self.base.host_str().unwrap_or_default() {
+            "localhost" => true,
+            host => host
+                .trim_matches(['[', ']'])
+                .parse()
+                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+        };
+        if stays_here || self.base.scheme() == "https" {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{} would get the secret in the clear; run this on the server's machine, or name an \
+             https:// address of it with --server",
+            self.base
+        )))
+    }
+
     /// `/v1/` and the parts, percent-encoded.
     fn url(&self, path: &[&str]) -> Result<Url, Failure> {
         let mut url = self.base.clone();

@@ -1,5 +1,6 @@
 //! One module a group of commands. Here: what they share.
 
+pub(crate) mod account;
 pub(crate) mod admin_token;
 pub(crate) mod app;
 pub(crate) mod audit;
@@ -8,9 +9,11 @@ pub(crate) mod config;
 pub(crate) mod decide;
 pub(crate) mod ledger;
 pub(crate) mod publish_url;
+mod secret;
 pub(crate) mod sign;
 pub(crate) mod sim;
 pub(crate) mod status;
+pub(crate) mod target;
 
 use serde_json::Value;
 use tidegate_core::{AppId, StreamId};
@@ -35,7 +38,8 @@ pub(crate) async fn run(cli: &Cli, config: &Config) -> Result<Exit, Failure> {
         Command::PublishUrl(args) => publish_url::publish_url(args, config).await,
         Command::Sign(args) => sign::sign(args, config).await,
         Command::App(command) => app::run(command, config).await,
-        Command::Target(command) => app::targets(command, config).await,
+        Command::Account(command) => account::run(command, config).await,
+        Command::Target(command) => target::run(command, config).await,
         Command::Audit(command) => audit::run(command, config).await,
         Command::Ledger(command) => ledger::run(command, config).await,
         Command::Clock(command) => status::clock(command, config).await,

@@ -41,7 +41,20 @@ fn apps_are_made_listed_and_shown() {
     assert_eq!(apps[0]["rtmp_app"], "live");
     has_fields(&server.json(&["app", "show"]), &APP);
     let targets = server.json(&["target", "list"]);
-    has_fields(&targets[0], &["id", "vendor", "publish_domain", "rtmp_app"]);
+    let fields = [
+        "id",
+        "app_id",
+        "vendor",
+        "account",
+        "publish_domain",
+        "play_domain",
+        "rtmp_app",
+        "play_urls",
+        "has_play_key",
+        "leaving",
+        "blast_radius",
+    ];
+    has_fields(&targets[0], &fields);
     assert_eq!(targets[0]["vendor"], "origin");
 
     let made = server.json(&[

@@ -1,4 +1,4 @@
-//! Apps, their secrets and their targets.
+//! Apps and their secrets.
 
 use axum::body::Bytes;
 use axum::extract::Path;
@@ -158,20 +158,4 @@ async fn set_disabled(
     let app = context.app(&id)?.app.id;
     context.attached.engine.set_disabled(app, disabled).await?;
     Ok(Json(shown(&context, &context.app(&id)?.app)))
-}
-
-pub(super) async fn targets(
-    Extension(context): Ctx,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let entry = context.app(&id)?;
-    let targets = entry.targets.iter().map(|target| {
-        json!({
-            "id": target.id,
-            "vendor": target.vendor,
-            "publish_domain": target.publish_domain,
-            "rtmp_app": target.rtmp_app,
-        })
-    });
-    Ok(Json(targets.collect()))
 }

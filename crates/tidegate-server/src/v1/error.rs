@@ -6,6 +6,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use serde_json::json;
+use tidegate_engine::cdns::CdnError;
 use tidegate_engine::{AppError, DecideError};
 use tidegate_ledger::LedgerError;
 
@@ -96,6 +97,31 @@ impl From<AppError> for ApiError {
             AppError::Unknown(_) => Self::not_found(words),
             AppError::Random(_) => Self::internal(words),
             AppError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<CdnError> for ApiError {
+    fn from(error: CdnError) -> Self {
+        let words = error.to_string();
+        match error {
+            CdnError::UnknownAccount { .. }
+            | CdnError::UnknownApp(_)
+            | CdnError::UnknownTarget(_) => Self::not_found(words),
+            CdnError::NameTaken(_) | CdnError::InUse { .. } | CdnError::TargetTaken(_) => {
+                Self::conflict(words)
+            }
+            CdnError::Vendor(_)
+            | CdnError::DotName(_)
+            | CdnError::Scheme { .. }
+            | CdnError::Account(_)
+            | CdnError::OtherVendor { .. }
+            | CdnError::Site(_)
+            | CdnError::Template(_)
+            | CdnError::TooManyTemplates(_)
+            | CdnError::PlayKey => Self::invalid(words),
+            CdnError::Looker(_) => Self::internal(words),
+            CdnError::Ledger(error) => error.into(),
         }
     }
 }

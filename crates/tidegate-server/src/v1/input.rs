@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use axum::extract::Query;
 use http::{HeaderMap, Uri};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use tidegate_core::text::printable;
-use tidegate_core::{AppId, StreamId, StreamKey};
+use tidegate_core::{AppId, Secret, StreamId, StreamKey};
 use tidegate_engine::AppEntry;
 
 use super::Context;
@@ -46,6 +47,19 @@ impl Context {
         })?;
         let key = StreamKey::new(entry.app.id, stream);
         Ok((entry, key))
+    }
+}
+
+/// A secret in a body. What comes instead of a text is not quoted in the refusal.
+pub(super) struct SecretText(pub(super) Secret);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = serde_json::Value::deserialize(deserializer)?;
+        match text {
+            serde_json::Value::String(text) => Ok(Self(Secret::new(text))),
+            _ => Err(D::Error::custom("a secret is a text")),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `app` and `target`: Apps, their secrets, and where their streams live.
+//! `app`: Apps and their secrets.
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -67,12 +67,6 @@ pub(crate) struct RotateArgs {
     now: bool,
     #[command(flatten)]
     of: OfApp,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum TargetCommand {
-    /// List an App's targets
-    List(OfApp),
 }
 
 pub(crate) async fn run(command: &AppCommand, config: &Config) -> Result<Exit, Failure> {
@@ -220,24 +214,5 @@ async fn switch(of: &OfApp, verb: &str, config: &Config) -> Result<Exit, Failure
     } else {
         output::line(&format!("App {app} is {verb}d."))?;
     }
-    Ok(Exit::Done)
-}
-
-pub(crate) async fn targets(command: &TargetCommand, config: &Config) -> Result<Exit, Failure> {
-    let TargetCommand::List(of) = command;
-    let (client, app) = client_and_app(of, config).await?;
-    let targets = client.get(&["apps", &app, "targets"]).await?;
-    if of.remote.json {
-        output::json(&targets)?;
-        return Ok(Exit::Done);
-    }
-    let rows = items(&targets, "targets")
-        .iter()
-        .map(|target| row(target, &["id", "vendor", "publish_domain", "rtmp_app"]));
-    output::table(
-        &["target", "CDN", "publish domain", "RTMP app"],
-        rows.collect(),
-        "This App has no target.",
-    )?;
     Ok(Exit::Done)
 }

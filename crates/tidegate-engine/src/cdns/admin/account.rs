@@ -130,7 +130,10 @@ impl Engine {
                 let leaving = if target.leaving { ", leaving" } else { "" };
                 let place = &target.target;
                 let app = printable(&place.rtmp_app, 130);
-                format!("target {} ({}/{app}{leaving})", place.id, place.publish_domain)
+                format!(
+                    "target {} ({}/{app}{leaving})",
+                    place.id, place.publish_domain
+                )
             })
             .collect();
         let in_use = |users: String| CdnError::InUse {
@@ -186,7 +189,11 @@ fn scheme(word: Option<String>, vendor: Vendor) -> Result<Option<String>, CdnErr
             let takes = takes.map_or(&[] as &[AuthScheme], |vendor| vendor.schemes());
             let takes: Vec<&str> = takes.iter().map(|scheme| scheme.word()).collect();
             let takes = takes.join(" or ");
-            Err(CdnError::Scheme { word, vendor, takes })
+            Err(CdnError::Scheme {
+                word,
+                vendor,
+                takes,
+            })
         }
     }
 }

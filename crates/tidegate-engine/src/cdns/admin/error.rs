@@ -4,6 +4,7 @@ use tidegate_cdn::{AccountError, ObjectError};
 use tidegate_core::AppId;
 use tidegate_core::text::printable;
 use tidegate_ledger::{LedgerError, Vendor};
+use tidegate_probe::{LookerError, TemplateError};
 
 /// Why an account or a target could not be made, changed or tried. Never quotes a secret.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +22,10 @@ pub enum CdnError {
     )]
     NameTaken(String),
     /// Not a scheme at all.
-    #[error("{:?} is not a signature scheme; {vendor} takes {takes}", printable(word, 40))]
+    #[error(
+        "{:?} is not a signature scheme; {vendor} takes {takes}",
+        printable(word, 40)
+    )]
     Scheme {
         /// What came.
         word: String,
@@ -75,13 +79,11 @@ pub enum CdnError {
     #[error("{0}")]
     TargetTaken(String),
     /// A play URL template.
-    #[error("{:?} is not a play URL template: {why}", printable(text, 200))]
-    Template {
-        /// What came.
-        text: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// Looks cannot be made at all.
+    #[error(transparent)]
+    Looker(#[from] LookerError),
     /// More templates than looks would ever use.
     #[error("a target has {0} play URL templates at most")]
     TooManyTemplates(usize),

@@ -6,6 +6,7 @@ use tidegate_cdn::Site;
 use tidegate_core::{AppId, Secret, StreamId};
 use tidegate_ledger::cdns::{CdnTarget, NewTarget, RemovedTarget};
 use tidegate_ledger::{LedgerError, Target, Vendor};
+use tidegate_probe::Template;
 
 use super::CdnError;
 use crate::cdns::{AccountEntry, TargetEntry};
@@ -112,7 +113,7 @@ impl Engine {
     pub async fn remove_target(&self, id: i64, keep_bans: bool) -> Result<RemovedTarget, CdnError> {
         let removed = self.ledger().remove_target(id, !keep_bans).await;
         let removed = removed.map_err(|error| match error {
-            LedgerError::NoSuchTarget(_) | LedgerError::Conflict(_) => CdnError::UnknownTarget(id),
+            LedgerError::NoSuchTarget(_) => CdnError::UnknownTarget(id),
             other => other.into(),
         })?;
         self.reload_apps().await?;
@@ -125,7 +126,7 @@ fn check_play_urls(new: &NewCdnTarget) -> Result<(), CdnError> {
         return Err(CdnError::TooManyTemplates(MOST_TEMPLATES));
     }
     for text in &new.play_urls {
-        check_template(text)?;
+        Template::parse(text)?;
     }
     let good = |key: &Secret| {
         let text = key.expose();
@@ -135,32 +136,6 @@ fn check_play_urls(new: &NewCdnTarget) -> Result<(), CdnError> {
         Some(key) if !good(key) => Err(CdnError::PlayKey),
         _ => Ok(()),
     }
-}
-
-fn check_template(text: &str) -> Result<(), CdnError> {
-    let wrong = |why: &str| CdnError::Template {
-        text: text.to_owned(),
-        why: why.to_owned(),
-    };
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let path = rest.split(['?', '#']).next().unwrap_or_default();
-    let fits = match scheme {
-        "rtmp" => true,
-        "http" | "https" => path.ends_with(".flv") || path.ends_with(".m3u8"),
-        _ => false,
-    };
-    if !fits {
-        return Err(wrong(
-            "expected http:// or https:// with .flv or .m3u8 at the end of the path, or rtmp://",
-        ));
-    }
-    if !path.contains("{stream}") {
-        return Err(wrong("expected {stream} where the stream's name goes"));
-    }
-    if text.len() > 2048 || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(wrong("expected at most 2048 visible ASCII characters"));
-    }
-    Ok(())
 }
 
 /// What an operator should know of a target before it matters.

@@ -1,17 +1,20 @@
 //! Trying accounts and targets with signed queries that change nothing.
 //!
-//! Which queries are made is decided here, what their answers mean in [`words`]. They are few and
-//! an operator's own, so they pass by the desks and their budgets, and none of them counts against
-//! a vendor's calls a day.
+//! Which queries are made is decided here, what their answers mean in [`words`]; [`looks`] goes
+//! through a target's play URLs. Queries count against the account's limits where its desk is in
+//! this process, and none of them against a vendor's calls a day.
 
+mod looks;
 mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_cdn::{Answer, ErrorClass, Failure, Page, Refusal, Site, StreamState};
-use tidegate_core::{StreamId, UnixMs};
+use tidegate_core::budget::{CallKind, Shortage, Spending};
+use tidegate_core::{AppId, StreamId, UnixMs};
 use tidegate_ledger::Vendor;
+use tokio::time::Instant;
 
 use self::words::Asked;
 use super::{CdnError, target};
@@ -19,6 +22,8 @@ use crate::cdns::{AccountEntry, TargetEntry};
 use crate::clock::wall;
 use crate::engine::Engine;
 
+/// Longest wait for an account's limits.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The stream and the domain of queries about nothing in particular; `.invalid` is nobody's.
 const MADE_UP_STREAM: &str = "tidegate-test";
 const MADE_UP_DOMAIN: &str = "push.tidegate-test.invalid";
@@ -92,6 +97,8 @@ pub enum Problem {
     Trouble,
     /// Refused for another reason.
     Refused,
+    /// A play URL that does not show what it should.
+    Play,
 }
 
 impl Problem {
@@ -110,6 +117,7 @@ impl Problem {
             Self::Busy => "busy",
             Self::Trouble => "trouble",
             Self::Refused => "refused",
+            Self::Play => "play_url",
         }
     }
 }
@@ -130,19 +138,15 @@ impl Engine {
         };
         // Wangsu tells no state, and its list is not counted by the day.
         let check = match account.account.vendor {
-            Vendor::Ws => list(&account, &site, made_up).await,
-            _ => state(&account, &site, None, made_up).await.0,
+            Vendor::Ws => self.ask_list(&account, &site, made_up).await,
+            _ => self.ask_state(&account, &site, None, made_up).await.0,
         };
         Ok(trial(&account, vec![check], Vec::new()))
     }
 
     /// Tries a target: its list of bans, the state of a stream (a made-up one unless named), and
     /// each of its play URLs for the stream that is named.
-    pub async fn test_target(
-        &self,
-        id: i64,
-        stream: Option<&StreamId>,
-    ) -> Result<Trial, CdnError> {
+    pub async fn test_target(&self, id: i64, stream: Option<&StreamId>) -> Result<Trial, CdnError> {
         let directory = self.cdns().directory();
         let target = directory.target(id).ok_or(CdnError::UnknownTarget(id))?;
         let account = directory.account(target.target.account);
@@ -150,10 +154,17 @@ impl Engine {
         let vendor = account.account.vendor;
         let mut checks = Vec::new();
         if vendor != Vendor::Aliyun || target.site.play_domain().is_some() {
-            checks.push(list(account, &target.site, false).await);
+            checks.push(self.ask_list(account, &target.site, false).await);
         }
+        let mut seen = None;
         if vendor != Vendor::Ws {
-            checks.push(state(account, &target.site, stream, false).await.0);
+            let (check, state) = self.ask_state(account, &target.site, stream, false).await;
+            checks.push(check);
+            seen = state;
+        }
+        if let Some(stream) = stream {
+            let looks = looks::all(target, stream, seen, self.cdns().options()).await?;
+            checks.extend(looks);
         }
         Ok(trial(account, checks, target::warnings(account, target)))
     }
@@ -168,67 +179,113 @@ fn trial(account: &AccountEntry, checks: Vec<Check>, warnings: Vec<String>) -> T
     }
 }
 
-/// Asks for the first of the bans at a site.
-async fn list(account: &AccountEntry, site: &Site, made_up: bool) -> Check {
-    let asked = Asked::new(account, site.publish_domain(), made_up);
-    let result = account.cdn.list_forbidden(site, FEW).await;
-    let optional = account.account.vendor == Vendor::Tencent && result.as_ref().is_err_and(is_gone);
-    let mut check = asked.check(
-        format!("list of bans of {}", site.publish_domain()),
-        result,
-        |page| match page.total {
+impl Engine {
+    /// Asks for the first of the bans at a site.
+    async fn ask_list(&self, account: &AccountEntry, site: &Site, made_up: bool) -> Check {
+        let what = format!("list of bans of {}", site.publish_domain());
+        if let Err(busy) = self.room(account, CallKind::List).await {
+            return Asked::new(account, "", made_up).unasked(what, busy);
+        }
+        let asked = Asked::new(account, site.publish_domain(), made_up);
+        let result = account.cdn.list_forbidden(site, FEW).await;
+        let tencent = account.account.vendor == Vendor::Tencent;
+        let optional = tencent && result.as_ref().is_err_and(is_gone);
+        let mut check = asked.check(what, result, |page| match page.total {
             Some(1) => "1 ban stands there".to_owned(),
             Some(total) => format!("{total} bans stand there"),
             None if page.entries.is_empty() => "no ban stands there".to_owned(),
             None => "bans stand there".to_owned(),
-        },
-    );
-    if optional {
-        check.problem = None;
-        check.words = format!(
-            "Tencent no longer lists bans for this account, which does no harm: each stream's own \
-             state shows its ban ({})",
-            check.words
-        );
+        });
+        if optional {
+            check.problem = None;
+            check.words = format!(
+                "Tencent no longer lists bans for this account, which does no harm: each stream's \
+                 own state shows its ban ({})",
+                check.words
+            );
+        }
+        check
     }
-    check
+
+    /// Asks for the state of a stream, a made-up one unless named.
+    async fn ask_state(
+        &self,
+        account: &AccountEntry,
+        site: &Site,
+        named: Option<&StreamId>,
+        made_up: bool,
+    ) -> (Check, Option<StreamState>) {
+        let name = named.map_or(MADE_UP_STREAM, StreamId::as_str);
+        let what = format!("state of stream {name} at {}", site.publish_domain());
+        let stream = match StreamId::parse(name) {
+            Ok(stream) => stream,
+            Err(why) => {
+                let unasked = Asked::new(account, "", made_up).unasked(what, why.to_string());
+                return (unasked, None);
+            }
+        };
+        if let Err(busy) = self.room(account, CallKind::State).await {
+            return (Asked::new(account, "", made_up).unasked(what, busy), None);
+        }
+        let asked = Asked::new(account, site.publish_domain(), made_up);
+        let object = account.object(site, &stream);
+        let result = account.cdn.stream_state(&object).await;
+        let seen = result.as_ref().ok().map(|answer| answer.value);
+        let check = asked.check(what, result, |state| match (named, state) {
+            (None, _) => "it tells streams' states".to_owned(),
+            (_, StreamState::Live) => "the stream is live there".to_owned(),
+            (_, StreamState::Idle) => "the stream is not live there".to_owned(),
+            (_, StreamState::Forbidden) => "the stream is banned there".to_owned(),
+        });
+        (check, seen)
+    }
+
+    /// Draws a query from the account's limits, after a short wait where that is enough. What the
+    /// vendor itself said of its limits is not heeded: whether it still holds may be the question.
+    ///
+    /// # Errors
+    /// In words, why the query is not made.
+    async fn room(&self, account: &AccountEntry, kind: CallKind) -> Result<(), String> {
+        let Some(desk) = self.cdns().desk(account.account.id) else {
+            return Ok(());
+        };
+        let query = Spending {
+            kinds: &[kind],
+            app: AppId(0),
+            reserve: false,
+            adds_ban: false,
+        };
+        let begun = Instant::now();
+        loop {
+            let now = self.clock.now();
+            let shortage = {
+                let mut budget = desk.budget.lock();
+                let shortage = budget.shortage(query, now);
+                if !matches!(shortage, Some(Shortage::Rule { .. })) {
+                    budget.spend(query, now);
+                }
+                shortage
+            };
+            let Some(Shortage::Rule { until, words }) = shortage else {
+                return Ok(());
+            };
+            let wait = now.steady.until(until).max(Duration::from_millis(20));
+            if begun.elapsed() + wait > PATIENCE {
+                let seconds = wait.as_secs() + 1;
+                return Err(format!(
+                    "busy: not asked, since the vendor allows {words} of this kind and they are \
+                     spent; try again in {seconds} s"
+                ));
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
 }
 
 /// Whether a list is refused in a way that tells of the call and not of the account.
 fn is_gone(failure: &Failure) -> bool {
     let refused = ErrorClass::Permanent(Refusal::Other);
     failure.class == refused || failure.class == ErrorClass::Unsupported
-}
-
-/// Asks for the state of a stream.
-async fn state(
-    account: &AccountEntry,
-    site: &Site,
-    stream: Option<&StreamId>,
-    made_up: bool,
-) -> (Check, Option<StreamState>) {
-    let asked = Asked::new(account, site.publish_domain(), made_up);
-    let nobody;
-    let name = match stream {
-        Some(stream) => stream,
-        None => match StreamId::parse(MADE_UP_STREAM) {
-            Ok(parsed) => {
-                nobody = parsed;
-                &nobody
-            }
-            Err(why) => return (asked.unasked(&why.to_string()), None),
-        },
-    };
-    let result = account.cdn.stream_state(&account.object(site, name)).await;
-    let seen = result.as_ref().ok().map(|answer| answer.value);
-    let what = format!("state of stream {name} at {}", site.publish_domain());
-    let check = asked.check(what, result, |state| match (stream, state) {
-        (None, _) => "it tells streams' states".to_owned(),
-        (_, StreamState::Live) => "the stream is live there".to_owned(),
-        (_, StreamState::Idle) => "the stream is not live there".to_owned(),
-        (_, StreamState::Forbidden) => "the stream is banned there".to_owned(),
-    });
-    (check, seen)
 }
 
 impl Asked<'_> {
@@ -259,11 +316,11 @@ impl Asked<'_> {
         }
     }
 
-    fn unasked(&self, why: &str) -> Check {
+    fn unasked(&self, what: String, why: String) -> Check {
         Check {
-            what: "signed query".to_owned(),
-            problem: Some(Problem::Refused),
-            words: why.to_owned(),
+            what,
+            problem: Some(Problem::Busy),
+            words: why,
             request_id: None,
             took: self.begun.elapsed(),
             vendor_date: None,

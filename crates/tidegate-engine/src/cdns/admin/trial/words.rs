@@ -13,7 +13,12 @@ use crate::cdns::AccountEntry;
 const SAME: Duration = Duration::from_secs(3);
 
 /// Codes by which another product of the same vendor answers.
-const FOREIGN: &[&str] = &["InvalidAction", "InvalidVersion", "NoSuchVersion", "NoSuchProduct"];
+const FOREIGN: &[&str] = &[
+    "InvalidAction",
+    "InvalidVersion",
+    "NoSuchVersion",
+    "NoSuchProduct",
+];
 
 /// A query that is out, and what it was about.
 pub(super) struct Asked<'a> {
@@ -148,7 +153,8 @@ impl<'a> Asked<'a> {
         let again = "give it the right one with `tidegate account rotate`";
         let told = format!("{} {}", failure.code, failure.words).to_lowercase();
         if told.contains("token") {
-            let words = format!("key: {vendor} does not take the security token of key {id}; {again}");
+            let words =
+                format!("key: {vendor} does not take the security token of key {id}; {again}");
             return (Problem::Key, words);
         }
         if !told.contains("signature") && !told.contains("签名") {
@@ -171,7 +177,10 @@ impl<'a> Asked<'a> {
     }
 
     fn no_domain(&self, vendor: &str) -> String {
-        let region = match (&self.account.account.region, &self.account.account.project_id) {
+        let region = match (
+            &self.account.account.region,
+            &self.account.account.project_id,
+        ) {
             (Some(region), Some(_)) => format!(", or it is kept in another region than {region}"),
             _ => String::new(),
         };

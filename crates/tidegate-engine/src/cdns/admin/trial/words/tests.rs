@@ -190,7 +190,10 @@ async fn a_clock_that_is_off_is_told_with_both_times_and_the_difference() {
         Some(400),
     );
     for (ahead, part) in [
-        (3_725_000, "this one is 1 h 2 min behind it, and 15 min are allowed"),
+        (
+            3_725_000,
+            "this one is 1 h 2 min behind it, and 15 min are allowed",
+        ),
         (-960_000, "this one is 16 min ahead of it"),
         (-86_400_000 * 3, "this one is 3 days ahead of it"),
         (1000, "both say 2026-04-24T03:06:40Z"),
@@ -213,10 +216,23 @@ async fn a_question_about_nothing_proves_the_key_by_the_refusal_of_its_domain() 
     let known = failure(domain, "InvalidDomain.NotFound", "", Some(404));
     let (problem, told) = judged(&known, true);
     assert_eq!(problem, None);
-    assert!(told.contains("takes the key (asked about a made-up domain"), "{told}");
-    let foreign = failure(ErrorClass::Permanent(Refusal::Parameter), "", "HTTP 400", Some(400));
+    assert!(
+        told.contains("takes the key (asked about a made-up domain"),
+        "{told}"
+    );
+    let foreign = failure(
+        ErrorClass::Permanent(Refusal::Parameter),
+        "",
+        "HTTP 400",
+        Some(400),
+    );
     assert_eq!(judged(&foreign, true).0, Some(Problem::NotTheApi));
-    let other = failure(ErrorClass::Permanent(Refusal::Other), "Strange", "", Some(400));
+    let other = failure(
+        ErrorClass::Permanent(Refusal::Other),
+        "Strange",
+        "",
+        Some(400),
+    );
     assert_eq!(judged(&other, true).0, Some(Problem::Refused));
     let key = failure(
         ErrorClass::Permanent(Refusal::Credentials),
@@ -235,7 +251,9 @@ async fn an_answer_with_another_time_warns_before_the_vendor_refuses() {
     assert_eq!(told, "Huawei Cloud takes the key; no ban stands there");
     let told = asked.accepted(Some(UnixMs(NOW.0 - 200_000)), NOW, "x");
     assert!(
-        told.ends_with("this machine's clock is 3 min 20 s ahead of the vendor's, which allows 15 min"),
+        told.ends_with(
+            "this machine's clock is 3 min 20 s ahead of the vendor's, which allows 15 min"
+        ),
         "{told}"
     );
 }
