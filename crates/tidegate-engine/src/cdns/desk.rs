@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use tidegate_core::{StreamKey, UnixMs};
 use tidegate_core::backoff::Now;
 use tidegate_core::budget::Budget;
 use tidegate_core::placement::Observed;
 use tidegate_core::reconcile::Standing;
+use tidegate_core::{StreamKey, UnixMs};
 use tidegate_ledger::cdns::ObjectKey;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -115,7 +115,12 @@ impl Desk {
         let (prober_engine, prober_stop) = (Arc::clone(&engine), stop.clone());
         let work = work::Work::new(engine, Arc::clone(account), Arc::clone(&desk), tasks, stop);
         tasks.spawn(run(work, inbox));
-        tasks.spawn(prober::run(prober_engine, Arc::clone(account), Arc::clone(&desk), prober_stop));
+        tasks.spawn(prober::run(
+            prober_engine,
+            Arc::clone(account),
+            Arc::clone(&desk),
+            prober_stop,
+        ));
         desk
     }
 

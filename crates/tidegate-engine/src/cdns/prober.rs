@@ -228,7 +228,14 @@ impl Prober {
         let evidence = self.seen.judge(&looked.target, &looked.sight);
         let mut kept = looked.kept;
         let news = kept.watch.on_look(evidence, looked.began, now);
-        self.tell(&looked.row, &looked.sight, kept.watch.goal(), evidence, news, now.wall);
+        self.tell(
+            &looked.row,
+            &looked.sight,
+            kept.watch.goal(),
+            evidence,
+            news,
+            now.wall,
+        );
         let changed = kept.last != Some(evidence);
         kept.last = Some(evidence);
         let observed = tidegate_core::placement::Observed {
@@ -311,4 +318,3 @@ impl Prober {
         self.engine.recorder.attempt(attempt, self.engine.stats());
     }
 }
-

@@ -8,8 +8,8 @@ use tidegate_core::budget::{CallKind, Spending, Verdict};
 use tidegate_core::probe::Look;
 use tidegate_probe::{Looked, Looker, PlayRecipe, Signing, Template};
 
-use super::Prober;
 use super::super::directory::TargetEntry;
+use super::Prober;
 
 /// What was seen.
 pub(super) struct Sight {
@@ -34,7 +34,9 @@ impl Prober {
         let now = self.engine.clock.now();
         let cdns = self.engine.cdns();
         let looker = cdns.looker().clone();
-        let budget = self.seen.bytes_left(target, cdns.options().daily_look_bytes, now);
+        let budget = self
+            .seen
+            .bytes_left(target, cdns.options().daily_look_bytes, now);
         let urls = urls(key, target, now.wall);
         let ask = ask_vendor && self.may_ask_vendor(key);
         let object = self.account.object(&target.site, &key.stream);

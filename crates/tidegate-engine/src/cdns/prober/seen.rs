@@ -10,8 +10,8 @@ use tidegate_core::placement::Evidence;
 use tidegate_core::probe::{Look, Source, judge};
 use tidegate_ledger::LedgerError;
 
-use super::Sight;
 use super::super::directory::TargetEntry;
+use super::Sight;
 use crate::engine::Engine;
 
 const DAY: Duration = Duration::from_secs(86_400);
