@@ -9,6 +9,7 @@ mod admin;
 mod call;
 mod desk;
 mod directory;
+mod drift;
 mod gather;
 mod limits;
 mod prober;
@@ -34,6 +35,7 @@ pub use admin::{
 };
 pub use desk::{DeskView, Held};
 pub use directory::{AccountEntry, CdnDirectory, TargetEntry, Unusable};
+pub use drift::DriftView;
 pub(crate) use gather::{Gather, Slot};
 pub use limits::{budget, call_kind, object_limits, rules};
 
@@ -56,6 +58,8 @@ pub struct CdnOptions {
     pub alarm_after: Duration,
     /// How often an account's bans are compared with the vendor's list; zero: never.
     pub drift_check: Duration,
+    /// A ban accepted more recently than this may be missing from a vendor's list.
+    pub drift_grace: Duration,
     /// Most bytes of one look at a play URL.
     pub look_bytes: u64,
     /// Most bytes of all looks at one target's play URLs in 24 hours.
@@ -71,6 +75,7 @@ impl Default for CdnOptions {
             answer_within: Duration::from_secs(2),
             alarm_after: tidegate_core::probe::ALARM_AFTER,
             drift_check: Duration::from_secs(3600),
+            drift_grace: Duration::from_secs(300),
             look_bytes: 512 << 10,
             daily_look_bytes: 256 << 20,
         }

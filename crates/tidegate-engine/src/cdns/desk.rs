@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use super::call::Called;
 use super::directory::AccountEntry;
+use super::drift::{self, DriftView};
 use super::gather::Slot;
 use super::limits;
 use super::prober;
@@ -82,6 +83,8 @@ pub struct DeskView {
     pub last_error: Option<(UnixMs, String)>,
     /// The last call that the vendor took.
     pub last_success: Option<UnixMs>,
+    /// What the last comparison with the vendor's lists showed.
+    pub drift: Option<DriftView>,
     /// Calls by kind and class.
     pub calls: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -112,14 +115,20 @@ impl Desk {
             look_added: Notify::new(),
             first_looks: Mutex::default(),
         });
-        let (prober_engine, prober_stop) = (Arc::clone(&engine), stop.clone());
+        let (beside, beside_stop) = (Arc::clone(&engine), stop.clone());
         let work = work::Work::new(engine, Arc::clone(account), Arc::clone(&desk), tasks, stop);
         tasks.spawn(run(work, inbox));
-        tasks.spawn(prober::run(
-            prober_engine,
+        tasks.spawn(drift::run(
+            Arc::clone(&beside),
             Arc::clone(account),
             Arc::clone(&desk),
-            prober_stop,
+            beside_stop.clone(),
+        ));
+        tasks.spawn(prober::run(
+            beside,
+            Arc::clone(account),
+            Arc::clone(&desk),
+            beside_stop,
         ));
         desk
     }
@@ -144,6 +153,10 @@ impl Desk {
         self.send(Event::Listed(key, standing, looked));
     }
 
+    pub(crate) fn compared(&self, drift: DriftView) {
+        self.update(|view| view.drift = Some(drift));
+    }
+
     /// How the account fares.
     pub(crate) fn view(&self) -> DeskView {
         self.view.lock().clone()
@@ -157,7 +170,7 @@ impl Desk {
     }
 
     /// The stream is about to be cut on this target: whoever wants to see it live looks now.
-    fn look_first(&self, stream: StreamKey, target: i64) {
+    pub(crate) fn look_first(&self, stream: StreamKey, target: i64) {
         self.first_looks.lock().push((stream, target));
         self.look_added.notify_one();
     }
