@@ -279,6 +279,16 @@ impl Budget {
         }
     }
 
+    /// Takes back what was spent on a call that did not go out.
+    pub fn give_back(&mut self, spending: Spending<'_>) {
+        for (rule, spent) in self.rules.iter().zip(&mut self.state.spent) {
+            spent.take_off(rule, cost(rule, spending.kinds), spending.app);
+        }
+        if spending.adds_ban {
+            self.on_lifted();
+        }
+    }
+
     /// For every rule: calls that count against it at `now`, and how many it allows.
     pub fn used(&self, now: Now) -> impl Iterator<Item = (&Rule, u32)> {
         let pairs = self.rules.iter().zip(&self.state.spent);
@@ -365,16 +375,31 @@ impl Spent {
         }
     }
 
+    fn take_off(&mut self, rule: &Rule, mut cost: u32, app: AppId) {
+        let app = column(rule, app);
+        for entry in self.calls.iter_mut().rev().filter(|entry| entry.1 == app) {
+            let part = cost.min(entry.2);
+            entry.2 -= part;
+            cost -= part;
+        }
+        self.calls.retain(|(_, _, calls)| *calls > 0);
+    }
+
     fn add(&mut self, rule: &Rule, cost: u32, app: AppId, now: Now) {
         self.tidy(rule, now);
         let slot = slot(rule.span, now.steady);
-        let app = if is_shared(rule.span) { app.0 } else { 0 };
+        let app = column(rule, app);
         let same = |entry: &&mut (i64, u32, u32)| entry.0 == slot && entry.1 == app;
         match self.calls.iter_mut().find(same) {
             Some((_, _, calls)) => *calls = calls.saturating_add(cost),
             None => self.calls.push((slot, app, cost)),
         }
     }
+}
+
+/// Under which App a rule counts calls.
+fn column(rule: &Rule, app: AppId) -> u32 {
+    if is_shared(rule.span) { app.0 } else { 0 }
 }
 
 fn cost(rule: &Rule, kinds: &[CallKind]) -> u32 {

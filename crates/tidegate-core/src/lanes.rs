@@ -197,9 +197,20 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// Takes the next piece of work that may be done at `now`.
     pub fn pick(&mut self, budget: &mut Budget, breaker: &mut Breaker, now: Now) -> Pick<K> {
+        self.pick_down_to(Lane::Check, budget, breaker, now)
+    }
+
+    /// As [`Queue::pick`], as if there were nothing in lanes that `lowest` precedes.
+    pub fn pick_down_to(
+        &mut self,
+        lowest: Lane,
+        budget: &mut Budget,
+        breaker: &mut Breaker,
+        now: Now,
+    ) -> Pick<K> {
         let mut wait: Option<UnixMs> = None;
         let mut found = None;
-        for (lane, turns) in &mut self.lanes {
+        for (lane, turns) in self.lanes.range_mut(..=lowest) {
             if let Gate::Shut(until) = breaker.gate(*lane == Lane::Takedown, now) {
                 if !turns.apps.is_empty() {
                     wait = Some(wait.map_or(until, |other| other.min(until)));
@@ -258,7 +269,8 @@ impl<K> Work<K> {
         (self.calls, self.reserve, self.adds_ban)
     }
 
-    fn spending(&self) -> Spending<'_> {
+    /// What doing it draws on.
+    pub fn spending(&self) -> Spending<'_> {
         Spending {
             kinds: self.calls,
             app: self.app,

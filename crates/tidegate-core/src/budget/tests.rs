@@ -130,6 +130,31 @@ fn a_clock_set_back_holds_a_budget_for_one_window_at_most() {
     );
 }
 
+#[test]
+fn a_call_that_did_not_go_out_leaves_the_budget_as_it_was() {
+    let rules = || {
+        vec![
+            rule(10, Span::Sliding(DAY), 2),
+            rule(3, Span::Sliding(DAY / 9999), 0),
+        ]
+    };
+    let mut budget = Budget::new(rules(), Some(5));
+    budget.spend(one(1, true), at(0));
+    budget.spend(one(2, true), at(4_000_000));
+    let before = budget.clone();
+    let ban = Spending {
+        kinds: &[CallKind::Resume, CallKind::Forbid],
+        adds_ban: true,
+        ..one(1, true)
+    };
+    budget.spend(ban, at(4_000_000));
+    assert_eq!(budget.standing().0, 1);
+    budget.give_back(ban);
+    assert_eq!(budget, before);
+    budget.give_back(ban);
+    assert_eq!(budget.standing().0, 0, "never below nothing");
+}
+
 proptest! {
     /// Any window of the vendor's, wherever it begins, is within the rule.
     #[test]

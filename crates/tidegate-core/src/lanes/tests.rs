@@ -46,6 +46,19 @@ fn lanes_go_in_order_and_apps_in_turn_newest_takedown_first() {
 }
 
 #[test]
+fn lower_lanes_can_be_left_out() {
+    let mut queue = Queue::default();
+    queue.push(work(1, 1, Lane::Resume, 0));
+    queue.push(work(2, 1, Lane::Takedown, 0));
+    let (mut budget, mut breaker) = (Budget::new(Vec::new(), None), Breaker::default());
+    let now = Now::agreed(UnixMs(0));
+    let mut pick = |lowest| queue.pick_down_to(lowest, &mut budget, &mut breaker, now);
+    assert!(matches!(pick(Lane::Takedown), Pick::Do(work) if work.key == 2));
+    assert_eq!(pick(Lane::Takedown), Pick::Idle);
+    assert!(matches!(pick(Lane::Resume), Pick::Do(work) if work.key == 1));
+}
+
+#[test]
 fn newer_work_for_an_object_replaces_the_older() {
     let mut queue = Queue::default();
     queue.push(work(1, 1, Lane::Takedown, 0));
