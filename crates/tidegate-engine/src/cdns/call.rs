@@ -8,7 +8,8 @@ use tidegate_cdn::{
 };
 use tidegate_core::UnixMs;
 use tidegate_core::budget::CallKind;
-use tidegate_core::placement::Refusal;
+use tidegate_core::lanes::Lane;
+use tidegate_core::placement::{Epoch, Refusal};
 use tidegate_core::reconcile::{self, Action, Outcome, Report};
 use tidegate_ledger::cdns::ObjectKey;
 
@@ -25,12 +26,34 @@ pub(crate) struct Call {
     pub(crate) serial: u64,
     pub(crate) action: Action,
     pub(crate) object: VendorObject,
+    pub(crate) lane: Lane,
+    /// The account's epoch whose key it is signed with.
+    pub(crate) epoch: Epoch,
+}
+
+/// What tells a call that is out from others.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    pub(crate) key: ObjectKey,
+    pub(crate) serial: u64,
+    pub(crate) lane: Lane,
+    pub(crate) epoch: Epoch,
+}
+
+impl Call {
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket {
+            key: self.key.clone(),
+            serial: self.serial,
+            lane: self.lane,
+            epoch: self.epoch,
+        }
+    }
 }
 
 /// How a call went.
 pub(crate) struct Called {
-    pub(crate) key: ObjectKey,
-    pub(crate) serial: u64,
+    pub(crate) ticket: Ticket,
     /// What it was, in a word or two.
     pub(crate) what: String,
     pub(crate) kind: CallKind,
@@ -159,8 +182,7 @@ fn called(
         }
     };
     Called {
-        key: call.key.clone(),
-        serial: call.serial,
+        ticket: call.ticket(),
         what,
         kind,
         report,
@@ -174,10 +196,9 @@ fn called(
 }
 
 /// A call of which nothing more will be heard.
-pub(crate) fn lost(key: ObjectKey, serial: u64) -> Called {
+pub(crate) fn lost(ticket: Ticket) -> Called {
     Called {
-        key,
-        serial,
+        ticket,
         what: "call".to_owned(),
         kind: CallKind::Find,
         report: Report {

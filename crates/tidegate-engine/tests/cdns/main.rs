@@ -6,6 +6,7 @@
 )]
 
 mod drift;
+mod pressure;
 mod proof;
 mod reconcile;
 mod rig;

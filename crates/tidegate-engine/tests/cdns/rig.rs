@@ -138,9 +138,18 @@ impl Rig {
     }
 
     async fn in_dir(dir: TempDir, options: CdnOptions) -> Self {
+        Self::in_changed(dir, options, async |_| {}).await
+    }
+
+    async fn in_changed(
+        dir: TempDir,
+        options: CdnOptions,
+        change: impl AsyncFnOnce(&SqliteLedger),
+    ) -> Self {
         let ledger = SqliteLedger::open(OpenOptions::new(dir.path()))
             .await
             .expect("ledger");
+        change(&ledger).await;
         let ledger = Arc::new(ledger);
         let hub = Hub::new(&tidegate_origin::Options::default());
         let settings = Options {
@@ -172,6 +181,12 @@ impl Rig {
     pub(crate) async fn restart(self) -> Self {
         let (dir, options) = self.stop().await;
         Self::in_dir(dir, options).await
+    }
+
+    /// The same, with something changed in the ledger in between.
+    pub(crate) async fn restart_changed(self, change: impl AsyncFnOnce(&SqliteLedger)) -> Self {
+        let (dir, options) = self.stop().await;
+        Self::in_changed(dir, options, change).await
     }
 
     async fn stop(self) -> (TempDir, CdnOptions) {

@@ -138,12 +138,16 @@ impl Entry {
         })
     }
 
+    /// A call is to be made, or was just begun. Until it is answered the object stays due.
+    pub(super) fn is_to_call(&self) -> bool {
+        self.plan
+            .is_none_or(|plan| !matches!(plan.action, Action::Wait))
+    }
+
     /// Where it should be, with nothing to do and nobody waiting until a distant instant.
     pub(super) fn rests(&self, until: UnixMs) -> bool {
-        let waits = self
-            .plan
-            .is_none_or(|plan| matches!(plan.action, Action::Wait));
-        waits
+        let calls = self.plan.is_some() && self.is_to_call();
+        !calls
             && !self.is_pending()
             && self.slots.is_empty()
             && self.object.in_flight.is_none()

@@ -57,7 +57,7 @@ impl Work {
                 key: key.clone(),
                 version: entry.version,
                 state: serde_json::to_string(&entry.object).unwrap_or_default(),
-                due: entry.timer.or(entry.plan.is_none().then_some(now.steady)),
+                due: entry.timer.or(entry.is_to_call().then_some(now.steady)),
                 accepted: self.accepted(entry, now),
             })
         });
@@ -106,7 +106,10 @@ impl Work {
 
     fn kept(&mut self, key: ObjectKey, version: Option<i64>, accepted: &[AcceptedBy]) {
         let Some(version) = version else {
-            self.begun.retain(|begun| begun.call.key != key);
+            let begun = self.begun.extract_if(.., |begun| begun.call.key == key);
+            for begun in begun.collect::<Vec<_>>() {
+                self.give_back(&begun.work);
+            }
             self.read_again(&key);
             return;
         };
@@ -136,6 +139,7 @@ impl Work {
     /// Nothing was written: calls that were begun are not, and nothing goes out.
     fn take_back(&mut self) {
         for begun in std::mem::take(&mut self.begun) {
+            self.give_back(&begun.work);
             if let Some(entry) = self.entries.get_mut(&begun.call.key) {
                 entry.object = begun.before;
                 entry.plan = None;

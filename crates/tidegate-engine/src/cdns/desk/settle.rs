@@ -47,18 +47,18 @@ impl Work {
     pub(super) fn on_called(&mut self, called: Called) {
         let now = self.now();
         self.note_account(&called);
-        let epoch = self.epoch();
-        let Some(entry) = self.entries.get_mut(&called.key) else {
+        let key = called.ticket.key.clone();
+        let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
         let covers = entry.object.in_flight.as_ref().map(|c| c.covers.clone());
         let held_ban = entry.object.holds_ban();
         let jitter = jitter();
         let progress = entry.object.on_result(
-            called.serial,
+            called.ticket.serial,
             &called.report,
             &entry.limits,
-            epoch,
+            called.ticket.epoch,
             jitter,
             now,
         );
@@ -69,25 +69,32 @@ impl Work {
             self.desk.budget.lock().on_lifted();
             self.budget_dirty = true;
         }
-        entry.said = Some((
-            called.report.words.clone(),
-            called.report.request_id.clone(),
-        ));
+        if matches!(
+            called.report.outcome,
+            Outcome::Accepted { .. } | Outcome::AlreadySo
+        ) {
+            entry.said = Some((
+                called.report.words.clone(),
+                called.report.request_id.clone(),
+            ));
+        }
         self.note_attempt(&called, &covers.unwrap_or_default());
         match progress {
-            Progress::Forbid(until) => self.forbid_at_once(&called.key, called.serial, until),
+            Progress::Forbid(until) => self.forbid_at_once(&called.ticket, until),
             Progress::Done | Progress::Stale => {}
         }
-        self.mark(&called.key);
-        self.touched.insert(called.key);
+        self.mark(&key);
+        self.touched.insert(key);
     }
 
     /// What a call tells of the account.
     fn note_account(&mut self, called: &Called) {
         let now = self.now();
+        // What another key was refused says nothing of the present one.
+        let present = called.ticket.epoch == self.epoch();
         match called.health {
             Health::Works => self.breaker.on_success(),
-            Health::Fails => {
+            Health::Fails if present => {
                 if self.breaker.on_failure(jitter(), now) {
                     tracing::warn!(
                         account = self.account.account.name,
@@ -95,10 +102,10 @@ impl Work {
                     );
                 }
             }
-            Health::Silent => {}
+            Health::Fails | Health::Silent => {}
         }
         let mut budget = self.desk.budget.lock();
-        if let Some(stop) = called.stop {
+        if let Some(stop) = called.stop.filter(|_| present) {
             budget.on_spent(called.kind, stop, now);
             self.budget_dirty = true;
         }
@@ -131,7 +138,7 @@ impl Work {
             }
         });
         tracing::info!(account = self.account.account.name,
-            object = Engine::shown_object(&called.key), call = %called.what,
+            object = Engine::shown_object(&called.ticket.key), call = %called.what,
             result = called.class, words = %called.report.words,
             vendor_request_id = called.report.request_id.as_deref().unwrap_or_default(),
             took_ms = u64::try_from(called.took.as_millis()).unwrap_or(u64::MAX),
@@ -166,7 +173,7 @@ impl Work {
             let attempt = Attempt {
                 key: tidegate_core::StreamKey::new(
                     target.target.target.app,
-                    called.key.stream.clone(),
+                    called.ticket.key.stream.clone(),
                 ),
                 target: owner.0,
                 generation: *generation,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_core::backoff::Now;
 use tidegate_core::breaker::Breaker;
-use tidegate_core::lanes::{Pick, Queue};
+use tidegate_core::lanes::{Lane, Pick, Queue};
 use tidegate_core::placement::Epoch;
 use tidegate_core::reconcile::{Action, Object};
 use tidegate_core::{AppId, UnixMs};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::call::{self, Call};
+use super::super::call::{self, Call, Ticket};
 use super::super::directory::{AccountEntry, CdnDirectory};
 use super::super::gather::Slot;
 use super::entry::Entry;
@@ -25,6 +25,8 @@ use crate::engine::Engine;
 
 /// Calls that may be out at once.
 const MOST_OUT: usize = 64;
+/// Of those, calls that are no takedowns: hung, they leave room for one.
+const MOST_BESIDE: usize = 48;
 /// Objects read or kept at once.
 pub(super) const BATCH: usize = 256;
 /// How often the ledger is asked for objects that are due.
@@ -59,6 +61,8 @@ pub(super) struct Work {
     /// Calls that were begun in this turn and are not out yet.
     pub(super) begun: Vec<Begun>,
     out: usize,
+    /// Of those, how many are no takedowns.
+    out_beside: usize,
     /// When the queue may have something that fits.
     queue_wait: Option<UnixMs>,
     pub(super) next_scan: UnixMs,
@@ -76,7 +80,12 @@ pub(super) struct Begun {
     pub(super) call: Call,
     /// The object before.
     pub(super) before: Object,
+    /// What was paid for.
+    pub(super) work: Paid,
 }
+
+/// Work that was picked.
+pub(super) type Paid = tidegate_core::lanes::Work<ObjectKey>;
 
 impl Work {
     pub(super) fn new(
@@ -104,6 +113,7 @@ impl Work {
             touched: HashSet::new(),
             begun: Vec::new(),
             out: 0,
+            out_beside: 0,
             queue_wait: None,
             next_scan: UnixMs(i64::MIN),
             rest_until: None,
@@ -208,6 +218,9 @@ impl Work {
             Event::Wake(key, slot) => self.read_soon(key, slot),
             Event::Called(called) => {
                 self.out = self.out.saturating_sub(1);
+                if called.ticket.lane != Lane::Takedown {
+                    self.out_beside = self.out_beside.saturating_sub(1);
+                }
                 self.on_called(*called);
             }
             Event::Seen(key, seen) => self.on_seen(key, seen),
@@ -318,14 +331,21 @@ impl Work {
         self.queue_wait = None;
         while self.out + self.begun.len() < MOST_OUT {
             let now = self.now();
+            let beside = |begun: &&Begun| begun.call.lane != Lane::Takedown;
+            let beside = self.out_beside + self.begun.iter().filter(beside).count();
+            let lowest = match beside < MOST_BESIDE {
+                true => Lane::Check,
+                false => Lane::Takedown,
+            };
             let pick = {
                 let mut budget = self.desk.budget.lock();
-                self.queue.pick(&mut budget, &mut self.breaker, now)
+                self.queue
+                    .pick_down_to(lowest, &mut budget, &mut self.breaker, now)
             };
             match pick {
                 Pick::Do(work) => {
                     self.budget_dirty = true;
-                    self.begin(&work.key, now);
+                    self.begin(work, now);
                 }
                 Pick::Wait(until) => {
                     self.queue_wait = Some(until);
@@ -336,10 +356,11 @@ impl Work {
         }
     }
 
-    fn begin(&mut self, key: &ObjectKey, now: Now) {
-        let holder = &self.engine.cdns().holder;
-        let Some(entry) = self.entries.get_mut(key) else {
-            return;
+    fn begin(&mut self, work: Paid, now: Now) {
+        let (holder, epoch) = (&self.engine.cdns().holder, self.epoch());
+        let key = work.key.clone();
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return self.give_back(&work);
         };
         let plan = entry.plan.take();
         let object = entry.vendor_object(&self.account, &key.stream);
@@ -357,19 +378,29 @@ impl Work {
                 }
                 self.begun.push(Begun {
                     call: Call {
-                        key: key.clone(),
+                        key,
                         serial,
                         action: plan.action,
                         object,
+                        lane: work.lane,
+                        epoch,
                     },
                     before,
+                    work,
                 });
             }
             _ => {
                 entry.object = before;
-                self.timers.insert((now.steady.plus(LEASED), key.clone()));
+                self.timers.insert((now.steady.plus(LEASED), key));
+                self.give_back(&work);
             }
         }
+    }
+
+    /// The call does not go out.
+    pub(super) fn give_back(&mut self, work: &Paid) {
+        self.desk.budget.lock().give_back(work.spending());
+        self.budget_dirty = true;
     }
 
     /// Sends what was written down.
@@ -383,11 +414,12 @@ impl Work {
 
     pub(super) fn call(&mut self, call: Call) {
         self.out += 1;
-        let (key, serial) = (call.key.clone(), call.serial);
+        self.out_beside += usize::from(call.lane != Lane::Takedown);
+        let ticket = call.ticket();
         let (cdn, events) = (Arc::clone(&self.account.cdn), self.desk.sender());
         self.tasks.spawn(async move {
             let called = tokio::spawn(call::make(cdn, call)).await;
-            let called = called.unwrap_or_else(|_| call::lost(key, serial));
+            let called = called.unwrap_or_else(|_| call::lost(ticket));
             let _ = events.send(Event::Called(Box::new(called)));
         });
     }
@@ -420,16 +452,18 @@ impl Work {
     }
 
     /// The second half of moving an end.
-    pub(super) fn forbid_at_once(&mut self, key: &ObjectKey, serial: u64, until: UnixMs) {
-        let Some(entry) = self.entries.get(key) else {
+    pub(super) fn forbid_at_once(&mut self, first: &Ticket, until: UnixMs) {
+        let Some(entry) = self.entries.get(&first.key) else {
             return;
         };
-        if let Some(object) = entry.vendor_object(&self.account, &key.stream) {
+        if let Some(object) = entry.vendor_object(&self.account, &first.key.stream) {
             self.call(Call {
-                key: key.clone(),
-                serial,
+                key: first.key.clone(),
+                serial: first.serial,
                 action: Action::Forbid { until },
                 object,
+                lane: first.lane,
+                epoch: self.epoch(),
             });
         }
     }
