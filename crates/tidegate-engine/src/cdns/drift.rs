@@ -90,7 +90,11 @@ pub(super) async fn run(
             () = drift.stop.cancelled() => return,
         }
         pause = every;
-        drift.check().await;
+        let stop = drift.stop.clone();
+        tokio::select! {
+            () = drift.check() => {}
+            () = stop.cancelled() => return,
+        }
     }
 }
 
@@ -119,11 +123,12 @@ impl Drift {
 
     async fn compare_all(&self, directory: &CdnDirectory) -> Result<Found, Stop> {
         let mut found = Found::default();
-        let mut listed = 0_usize;
+        let mut listed = Some(0_usize);
         for site in self.sites(directory) {
             let looked = self.engine.clock.now().wall;
-            if let Some(bans) = self.bans(&site).await? {
-                listed += bans.len();
+            let bans = self.bans(&site).await?;
+            listed = listed.zip(bans.as_ref()).map(|(n, bans)| n + bans.len());
+            if let Some(bans) = bans {
                 self.compare_bans(directory, &site, &bans, looked, &mut found)
                     .await?;
             }
@@ -131,7 +136,8 @@ impl Drift {
             self.compare_online(directory, &site, &online, looked, &mut found)
                 .await?;
         }
-        if self.account.cdn.limits().list_capacity.is_some() {
+        let counted = listed.filter(|_| self.account.cdn.limits().list_capacity.is_some());
+        if let Some(listed) = counted {
             let bans = u32::try_from(listed).unwrap_or(u32::MAX);
             self.desk.budget.lock().set_standing(bans);
         }

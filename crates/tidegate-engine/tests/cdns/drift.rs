@@ -6,7 +6,7 @@ use tidegate_core::{AskKind, UnixMs};
 use tidegate_engine::CdnOptions;
 use tidegate_engine::cdns::DriftView;
 use tidegate_ledger::{Ledger as _, Vendor};
-use tidegate_sim::{Effect, StreamName};
+use tidegate_sim::{Effect, Fault, Rule, StreamName};
 
 use crate::rig::{Box, FOREVER, KEY, Rig, push};
 
@@ -109,4 +109,25 @@ async fn a_stream_that_was_resumed_is_no_difference() {
     assert_eq!(rig.engine.alarms().list(), []);
     let status = rig.ledger.status(&rig.key("cam-7")).await.expect("status");
     assert!(status.block.is_none());
+}
+
+#[tokio::test]
+async fn a_list_that_is_behind_a_resume_is_no_difference() {
+    let rig = Rig::with(CdnOptions {
+        drift_grace: Duration::from_secs(3600),
+        ..watchful()
+    })
+    .await;
+    let at = Box::start(Vendor::Huawei, |_| {}).await;
+    let (account, _) = rig.connect(&at).await;
+    rig.decide("cam-7", FOREVER).await;
+    rig.decide("cam-7", AskKind::Resume).await;
+    let entries = vec![at.name("cam-7")];
+    let stale = Rule::always(Fault::ListExtra { entries });
+    at.sim.set_faults(vec![stale]);
+    let now = rig.engine.now();
+    compared(&rig, account, "no comparison", |drift| drift.at > now).await;
+    let view = rig.engine.cdns().view(account);
+    let drift = view.and_then(|view| view.drift);
+    assert_eq!(drift.map(|drift| drift.foreign), Some(0));
 }

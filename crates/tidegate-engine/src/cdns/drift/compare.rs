@@ -128,7 +128,7 @@ impl Drift {
         let difference = known.on_listed(standing, looked, now);
         let name = format!("{}/{}", row.key.site, row.key.stream);
         match difference {
-            Difference::Foreign if !banned => found.foreign.push(name),
+            Difference::Foreign if !banned && settled => found.foreign.push(name),
             Difference::Vanished if !settled => return entry.map(|(place, _)| place),
             Difference::Vanished => {
                 found.vanished.push(name);
