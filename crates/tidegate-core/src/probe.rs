@@ -155,6 +155,19 @@ impl Watch {
         self.reached
     }
 
+    /// Whether it was told that the stream is still live past the deadline.
+    pub fn is_alarmed(&self) -> bool {
+        self.alarmed
+    }
+
+    /// Goes on after the steady clock was put back to `now`: instants that it had not reached yet
+    /// would be waited for too long.
+    pub fn follow_clock(&mut self, now: Now) {
+        self.accepted = self.accepted.min(now.steady);
+        self.reached = self.reached.map(|at| at.min(now.steady));
+        self.next = self.next.and_then(|_| self.scheduled(now));
+    }
+
     /// A look that began at `began` has ended. One that began before the acceptance proves
     /// nothing.
     pub fn on_look(&mut self, evidence: Evidence, began: UnixMs, now: Now) -> News {
@@ -283,6 +296,7 @@ mod tests {
         let alarms = news.iter().filter(|n| matches!(n, News::StillLive(_)));
         assert_eq!(alarms.count(), 1);
         assert_eq!(news[5], News::StillLive(ALARM_AFTER));
+        assert!(watch.is_alarmed());
         let dark = watch.on_look(Evidence::Dark, UnixMs::from_seconds(1380), at(1380));
         assert_eq!(dark, News::Reached(Duration::from_secs(1380)));
         assert_eq!(watch.next(), Some(UnixMs::from_seconds(1410)));
@@ -315,6 +329,15 @@ mod tests {
         let news = watch.on_look(Evidence::Live, UnixMs::from_seconds(31), at(31));
         assert_eq!(news, News::LiveAgain);
         assert_eq!(watch.reached(), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_holds_up_no_look() {
+        let mut watch = Watch::start(Goal::Dark, ALARM_AFTER, at(7200));
+        watch.follow_clock(at(10));
+        assert_eq!(watch.next(), Some(UnixMs(11_000)));
+        let news = watch.on_look(Evidence::Dark, UnixMs(11_000), at(11));
+        assert_eq!(news, News::Reached(Duration::from_secs(1)));
     }
 
     #[test]

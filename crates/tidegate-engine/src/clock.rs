@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use tidegate_core::UnixMs;
 use tidegate_core::backoff::Now;
-use tidegate_core::clock::{Mark, Sample, Suspicion, Watch};
+use tidegate_core::clock::{Mark, Sample, Suspicion, TOLERANCE, Watch};
 
 /// The wall clock now.
 pub(crate) fn wall() -> UnixMs {
@@ -33,16 +33,26 @@ pub(crate) fn sample() -> Sample {
 pub(crate) struct Clock {
     watch: Mutex<Watch>,
     boot: String,
+    set_back: bool,
 }
 
 impl Clock {
     pub(crate) fn start(mark: Option<&Mark>, ledger_newest: Option<UnixMs>) -> Self {
         let boot = boot_id();
-        let watch = Watch::start(sample(), &boot, mark, ledger_newest);
+        let now = sample();
+        let watch = Watch::start(now, &boot, mark, ledger_newest);
+        let steady = watch.expected_wall(now);
         Self {
+            set_back: mark.is_some_and(|mark| steady.plus(TOLERANCE) < mark.sample.wall),
             watch: Mutex::new(watch),
             boot,
         }
+    }
+
+    /// Whether the steady clock began well before where an earlier run had left it, so that what
+    /// that run put off is put off for too long.
+    pub(crate) fn was_set_back(&self) -> bool {
+        self.set_back
     }
 
     /// The wall clock, if it can be believed.

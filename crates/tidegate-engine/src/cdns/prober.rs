@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::backoff::Now;
 use tidegate_core::placement::Evidence;
 use tidegate_core::probe::{Goal, News, Watch};
 use tidegate_core::{StreamKey, UnixMs};
@@ -35,6 +36,8 @@ const AT_ONCE: usize = 16;
 const MOST_FIRST: usize = 2 * AT_ONCE;
 /// With nothing to look at, the ledger is asked again after this.
 const IDLE: Duration = Duration::from_secs(60);
+/// Watches kept at once.
+const SAVED_AT_ONCE: usize = 256;
 /// After the ledger failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -71,6 +74,10 @@ struct Prober {
     looks: JoinSet<Ended>,
     /// Placements that are being looked at.
     under_way: HashSet<(StreamKey, i64)>,
+    /// The steady clock at the last round.
+    latest: UnixMs,
+    /// It was put back, and not all looks follow it yet.
+    set_back: bool,
 }
 
 /// A look that has ended.
@@ -98,6 +105,8 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let mut prober = Prober {
+        latest: UnixMs(i64::MIN),
+        set_back: engine.clock.was_set_back(),
         seen: Seen::default(),
         still_live: StillLive::default(),
         engine,
@@ -136,7 +145,14 @@ impl Prober {
             self.account = Arc::clone(account);
         }
         self.first_looks(&directory);
+        self.forget_targets(&directory);
         let now = self.engine.clock.now();
+        if now.steady < self.latest || self.set_back {
+            self.set_back = true;
+            self.follow_clock(now).await?;
+            self.set_back = false;
+        }
+        self.latest = now.steady;
         let next = UnixMs(self.desk.next_look.load(Ordering::Relaxed));
         if next > now.steady {
             return Ok(now.steady.until(next).min(IDLE));
@@ -165,6 +181,42 @@ impl Prober {
         }
         let next = UnixMs(self.desk.next_look.load(Ordering::Relaxed));
         Ok(now.steady.until(next).min(IDLE))
+    }
+
+    /// Nobody looks any more at what was on a target that is gone.
+    fn forget_targets(&mut self, directory: &CdnDirectory) {
+        let stays = |id| directory.target(id).is_some_and(|t| !t.target.leaving);
+        if self.still_live.keep(stays) {
+            let (alarms, now) = (self.engine.alarms(), self.engine.clock.now().wall);
+            self.still_live
+                .alarm(alarms, &self.account.account.name, now);
+        }
+    }
+
+    /// The steady clock was put back: looks that are due by what it said before are due by now.
+    async fn follow_clock(&mut self, now: Now) -> Result<(), LedgerError> {
+        let (id, ledger) = (self.account.account.id, self.engine.ledger());
+        let all = (UnixMs(i64::MAX), usize::MAX);
+        let rows = ledger.due_looks(id, all.0, all.1).await?;
+        let ahead = rows.into_iter().filter(|row| row.next > now.steady);
+        let looks: Vec<LookSave> = ahead
+            .filter_map(|row| {
+                let mut kept = serde_json::from_str::<Kept>(&row.watch).ok()?;
+                kept.watch.follow_clock(now);
+                Some(LookSave {
+                    key: row.key,
+                    target: row.target,
+                    observed: None,
+                    watch: Some(kept.save()),
+                    due: Some(row.next),
+                })
+            })
+            .collect();
+        for some in looks.chunks(SAVED_AT_ONCE) {
+            self.engine.ledger().save_looks(some.to_vec()).await?;
+        }
+        self.desk.next_look.store(i64::MIN, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Streams that are being taken off the air, where a play URL was never seen live: now is the
@@ -231,7 +283,7 @@ impl Prober {
         self.tell(
             &looked.row,
             &looked.sight,
-            kept.watch.goal(),
+            &kept.watch,
             evidence,
             news,
             now.wall,
@@ -263,11 +315,12 @@ impl Prober {
         &mut self,
         row: &LookRow,
         sight: &Sight,
-        goal: Goal,
+        watch: &Watch,
         evidence: Evidence,
         news: News,
         now: UnixMs,
     ) {
+        let goal = watch.goal();
         let (account, stream) = (&self.account.account.name, &row.key);
         match news {
             News::Reached(after) if goal == Goal::Dark => {
@@ -290,7 +343,8 @@ impl Prober {
             }
             News::None => {}
         }
-        let late = matches!(news, News::StillLive(_) | News::LiveAgain);
+        // It is told once, and the alarm stands after a restart too.
+        let late = matches!(news, News::StillLive(_) | News::LiveAgain) || watch.is_alarmed();
         let key = (row.key.clone(), row.target);
         match (goal, evidence) {
             (Goal::Dark, Evidence::Live) if late => self.still_live.add(key, now),

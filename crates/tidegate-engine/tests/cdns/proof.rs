@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidegate_core::AskKind;
 use tidegate_core::placement::Evidence;
 use tidegate_engine::CdnOptions;
-use tidegate_ledger::{AttemptResult, Ledger as _, Vendor};
+use tidegate_ledger::{AttemptResult, CdnLedger as _, Ledger as _, Vendor};
 use tidegate_sim::{Fault, Rule, Simulator, StreamName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -77,8 +77,36 @@ async fn a_stream_that_goes_on_after_the_ban_is_an_alarm_until_it_is_dark() {
         Some(Evidence::Live)
     );
     assert_eq!(rig.engine.stats().still_live.get(), 1);
+    let rig = rig.restart().await;
+    rig.eventually("a restart forgets the alarm", async |rig| {
+        alarms(rig) == ["still_live"]
+    })
+    .await;
     at.reel.live.lock().clear();
     sees(&rig, "cam-7", Vendor::Tencent, Evidence::Dark).await;
+    rig.eventually("the alarm stays", async |rig| alarms(rig).is_empty())
+        .await;
+}
+
+#[tokio::test]
+async fn the_alarm_goes_with_the_target() {
+    let rig = Rig::with(CdnOptions {
+        alarm_after: Duration::from_secs(1),
+        ..CdnOptions::default()
+    })
+    .await;
+    let at = Box::start(Vendor::Tencent, |_| {}).await;
+    let (_, target) = rig.connect(&at).await;
+    at.reel.immortal.store(true, Ordering::SeqCst);
+    at.reel.live.lock().push(at.name("cam-7"));
+    at.sim
+        .set_faults(vec![Rule::always(Fault::LapseEarly { ms: 0 })]);
+    rig.decide("cam-7", FOREVER).await;
+    rig.eventually("no alarm", async |rig| alarms(rig) == ["still_live"])
+        .await;
+    let removed = rig.ledger.remove_target(target, false).await;
+    removed.expect("removed");
+    rig.engine.reload().await.expect("reload");
     rig.eventually("the alarm stays", async |rig| alarms(rig).is_empty())
         .await;
 }

@@ -24,6 +24,13 @@ impl StillLive {
         self.placements.remove(placement);
     }
 
+    /// Keeps those on targets that stay; returns whether any went.
+    pub(super) fn keep(&mut self, stays: impl Fn(i64) -> bool) -> bool {
+        let before = self.placements.len();
+        self.placements.retain(|(_, target), _| stays(*target));
+        self.placements.len() < before
+    }
+
     pub(super) fn alarm(&self, alarms: &Alarms, account: &str, now: UnixMs) {
         if self.placements.is_empty() {
             alarms.clear_for(AlarmKind::StillLive, account);
