@@ -238,8 +238,8 @@ impl Engine {
         &self.cdns
     }
 
-    /// Takes leases and keeps a desk at work for each account held, until told to stop; then lets
-    /// calls that are out come to their end.
+    /// Takes leases and keeps a desk at work for each account held, until told to stop; then gives
+    /// calls that are out a moment to come to their end.
     pub(crate) async fn drive_cdns(self: &Arc<Self>, shutdown: &CancellationToken) {
         let cdns = &self.cdns;
         let mut renewed: Option<tokio::time::Instant> = None;

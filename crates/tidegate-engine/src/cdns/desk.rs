@@ -117,7 +117,7 @@ impl Desk {
             first_looks: Mutex::default(),
         });
         let (beside, beside_stop) = (Arc::clone(&engine), stop.clone());
-        let work = work::Work::new(engine, Arc::clone(account), Arc::clone(&desk), tasks, stop);
+        let work = work::Work::new(engine, Arc::clone(account), Arc::clone(&desk), stop);
         tasks.spawn(run(work, inbox));
         tasks.spawn(drift::run(
             Arc::clone(&beside),
@@ -139,6 +139,7 @@ impl Desk {
     }
 
     pub(crate) fn directory_changed(&self) {
+        self.look_added.notify_one();
         self.send(Event::Directory);
     }
 
@@ -203,7 +204,7 @@ async fn run(mut work: work::Work, mut inbox: UnboundedReceiver<Event>) {
     loop {
         work.turn(&mut events).await;
         if work.is_finished() {
-            return;
+            return work.close();
         }
         let pause = work.pause();
         tokio::select! {

@@ -137,6 +137,35 @@ async fn resumes_that_hang_do_not_hold_up_a_takedown() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_put_back_holds_up_no_retry() {
+    let rig = Rig::with(hasty()).await;
+    let at = Box::start(Vendor::Tencent, |_| {}).await;
+    let (account, _) = rig.connect(&at).await;
+    let rig = rig
+        .restart_changed(async |ledger| {
+            let mark = ledger.clock_mark().await.expect("a mark");
+            let mut mark = mark.expect("kept at the stop");
+            mark.sample.wall = mark.sample.wall.plus(Duration::from_secs(7200));
+            ledger.set_clock_mark(mark).await.expect("kept");
+        })
+        .await;
+    at.sim.set_faults(vec![Rule::always(Fault::DropBefore)]);
+    rig.decide("cam-7", FOREVER).await;
+    let wanted = ObjectKey {
+        site: "*".into(),
+        ..object(account, Vendor::Tencent, "cam-7")
+    };
+    rig.eventually("no call fails", async |rig| {
+        known(rig, &wanted).await.trouble.is_some()
+    })
+    .await;
+    rig.engine.accept_clock();
+    at.sim.set_faults(Vec::new());
+    rig.converged("cam-7").await;
+    assert!(at.forbids("cam-7"));
+}
+
+#[tokio::test]
 async fn a_call_that_does_not_go_out_is_not_paid_for() {
     let rig = Rig::with(hasty()).await;
     let at = Box::start(Vendor::Ws, |_| {}).await;

@@ -12,40 +12,54 @@ use super::entry::Entry;
 use super::work::{BATCH, SCAN_EVERY, Work};
 
 /// Keys of one page of a scan.
-const PAGE: usize = 1024;
+const PAGE: usize = 8192;
 
 impl Work {
-    /// Asks the ledger what is due.
+    /// Asks the ledger what is due, a page in each turn: decisions that come meanwhile do not wait
+    /// for a long list.
     pub(super) async fn scan(&mut self, now: Now) -> Result<(), LedgerError> {
-        let before = now.steady.plus(SCAN_EVERY);
+        if self.to_load.len() >= PAGE {
+            return Ok(());
+        }
         let id = self.account.account.id;
-        let mut after: Option<ObjectKey> = None;
-        loop {
-            let ledger = self.engine.ledger();
-            let keys = ledger.due_objects(id, before, after.as_ref(), PAGE).await?;
-            let last = keys.len() < PAGE;
-            after = keys.last().cloned();
-            for key in keys {
-                if !self.entries.contains_key(&key) {
-                    self.read_soon(key, None);
+        let (ledger, after) = (self.engine.ledger(), self.scanned.as_ref());
+        let keys = match self.sweep {
+            true => ledger.kept_objects(id, after, PAGE).await?,
+            false => {
+                let before = now.steady.plus(SCAN_EVERY);
+                ledger.due_objects(id, before, after, PAGE).await?
+            }
+        };
+        let last = keys.len() < PAGE;
+        self.scanned = keys.last().filter(|_| !last).cloned();
+        for key in keys {
+            if !self.entries.contains_key(&key) {
+                if self.sweep {
+                    self.swept.insert(key.clone());
                 }
+                self.read_soon(key);
             }
-            if last {
-                return Ok(());
-            }
+        }
+        match (last, self.sweep) {
+            (false, _) => {}
+            (true, true) => self.sweep = false,
+            (true, false) => self.next_scan = now.steady.plus(SCAN_EVERY),
+        }
+        Ok(())
+    }
+
+    /// The object is read in one of the next turns.
+    pub(super) fn read_soon(&mut self, key: ObjectKey) {
+        if !self.to_load.contains_key(&key) {
+            self.to_load.insert(key.clone(), Vec::new());
+            self.load_order.push_back(key);
         }
     }
 
-    /// The object is read in this turn or one of the next; before others if somebody waits.
-    pub(super) fn read_soon(&mut self, key: ObjectKey, slot: Option<Slot>) {
-        let waited_for = slot.is_some();
-        let known = self.to_load.contains_key(&key);
+    /// The object is read before others: something was decided on it.
+    pub(super) fn read_first(&mut self, key: ObjectKey, slot: Option<Slot>) {
         self.to_load.entry(key.clone()).or_default().extend(slot);
-        match (waited_for, known) {
-            (true, _) => self.load_order.push_front(key),
-            (false, false) => self.load_order.push_back(key),
-            (false, true) => {}
-        }
+        self.load_order.push_front(key);
     }
 
     /// What is read next. A key may be in the order twice: it was moved to the front.
@@ -72,7 +86,9 @@ impl Work {
         let rows = match self.engine.ledger().objects(&keys).await {
             Ok(rows) => rows,
             Err(error) => {
-                self.load_order.extend(keys);
+                for key in keys.into_iter().rev() {
+                    self.load_order.push_front(key);
+                }
                 return Err(error);
             }
         };
@@ -87,7 +103,7 @@ impl Work {
                 }
                 _ => {
                     let mut entry = Entry::load(row, &self.account, &self.directory, timeout);
-                    if self.take_over(&mut entry) {
+                    if self.take_over(&mut entry) || self.swept.remove(&key) {
                         self.dirty.insert(key.clone());
                     }
                     let before = self.entries.remove(&key);
@@ -98,23 +114,21 @@ impl Work {
                     self.entries.insert(key.clone(), entry);
                 }
             }
+            for event in self.after_load.remove(&key).unwrap_or_default() {
+                self.on_event(event);
+            }
             self.touched.insert(key);
         }
         for key in keys {
             self.to_load.remove(&key);
-        }
-        if self.to_load.is_empty() {
-            for event in std::mem::take(&mut self.after_load) {
-                self.on_event(event);
-            }
         }
         Ok(())
     }
 
     /// The object is at rest: it is read, and then told.
     pub(super) fn load_for(&mut self, key: ObjectKey, event: Event) {
-        self.read_soon(key, None);
-        self.after_load.push(event);
+        self.read_soon(key.clone());
+        self.after_load.entry(key).or_default().push(event);
     }
 
     /// Where no other process can be at work, a lease is one of an earlier run of this one.
@@ -137,7 +151,7 @@ impl Work {
             }
             self.queue.remove(key);
             self.dirty.remove(key);
-            self.read_soon(key.clone(), None);
+            self.read_first(key.clone(), None);
             let waiting = self.to_load.entry(key.clone()).or_default();
             waiting.extend(entry.slots);
         }

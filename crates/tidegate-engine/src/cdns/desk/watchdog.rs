@@ -18,7 +18,7 @@ impl Work {
     /// Counts, shows and alarms, about once a second.
     pub(super) fn look_round(&mut self) {
         let now = self.now();
-        if now.steady < self.next_look_round {
+        if now.steady < self.next_look_round || self.is_closed() {
             return;
         }
         self.next_look_round = now.steady.plus(EVERY);
@@ -53,6 +53,14 @@ impl Work {
             view.standing = standing;
         });
         self.alarm(&counted, now.wall);
+    }
+
+    /// What this desk raised goes with it, unless another is at work for the account.
+    pub(super) fn close(&self) {
+        let cdns = self.engine.cdns();
+        if cdns.desk(self.account.account.id).is_none() {
+            self.engine.alarms().clear_about(&self.account.account.name);
+        }
     }
 
     fn alarm(&self, counted: &DeskView, now: UnixMs) {

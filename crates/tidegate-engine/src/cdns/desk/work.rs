@@ -14,7 +14,6 @@ use tidegate_ledger::LedgerError;
 use tidegate_ledger::cdns::ObjectKey;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::super::call::{self, Call, Ticket};
 use super::super::directory::{AccountEntry, CdnDirectory};
@@ -56,7 +55,7 @@ pub(super) struct Work {
     /// Objects with something to keep.
     pub(super) dirty: HashSet<ObjectKey>,
     /// What is to be told to an object once it is read.
-    pub(super) after_load: Vec<Event>,
+    pub(super) after_load: HashMap<ObjectKey, Vec<Event>>,
     pub(super) touched: HashSet<ObjectKey>,
     /// Calls that were begun in this turn and are not out yet.
     pub(super) begun: Vec<Begun>,
@@ -66,10 +65,18 @@ pub(super) struct Work {
     /// When the queue may have something that fits.
     queue_wait: Option<UnixMs>,
     pub(super) next_scan: UnixMs,
+    /// How far the scan under way has come.
+    pub(super) scanned: Option<ObjectKey>,
+    /// The steady clock was put back: all that was ever kept is read and kept anew, since it may
+    /// be put off by as much.
+    pub(super) sweep: bool,
+    /// What the sweep has found and is not read yet.
+    pub(super) swept: HashSet<ObjectKey>,
+    /// The steady clock at the last turn.
+    latest: UnixMs,
     /// The ledger failed: nothing is tried before this.
     pub(super) rest_until: Option<UnixMs>,
     pub(super) next_look_round: UnixMs,
-    tasks: TaskTracker,
     stop: CancellationToken,
     /// Since when no more calls are begun.
     stopping: Option<Instant>,
@@ -92,10 +99,10 @@ impl Work {
         engine: Arc<Engine>,
         account: Arc<AccountEntry>,
         desk: Arc<Desk>,
-        tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         let directory = engine.cdns().directory();
+        let sweep = engine.clock.was_set_back();
         Self {
             engine,
             account,
@@ -109,16 +116,19 @@ impl Work {
             to_load: HashMap::new(),
             load_order: VecDeque::new(),
             dirty: HashSet::new(),
-            after_load: Vec::new(),
+            after_load: HashMap::new(),
             touched: HashSet::new(),
             begun: Vec::new(),
             out: 0,
             out_beside: 0,
             queue_wait: None,
             next_scan: UnixMs(i64::MIN),
+            scanned: None,
+            sweep,
+            swept: HashSet::new(),
+            latest: UnixMs(i64::MIN),
             rest_until: None,
             next_look_round: UnixMs(i64::MIN),
-            tasks: tasks.clone(),
             stop,
             stopping: None,
         }
@@ -150,6 +160,10 @@ impl Work {
         self.stopping.is_some_and(over)
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// How long there is nothing to do.
     pub(super) fn pause(&self) -> Duration {
         let now = self.now();
@@ -178,6 +192,10 @@ impl Work {
             self.on_event(event);
         }
         let now = self.now();
+        if now.steady < self.latest {
+            self.follow_clock();
+        }
+        self.latest = now.steady;
         if self.rest_until.is_some_and(|rest| rest > now.steady) {
             return;
         }
@@ -189,10 +207,26 @@ impl Work {
         self.look_round();
     }
 
+    /// The steady clock was put back: what waits for instants of before would wait too long.
+    fn follow_clock(&mut self) {
+        self.rest_until = None;
+        self.next_look_round = UnixMs(i64::MIN);
+        self.scan_anew();
+        self.sweep = true;
+        for key in self.entries.keys() {
+            self.touched.insert(key.clone());
+            self.dirty.insert(key.clone());
+        }
+    }
+
+    pub(super) fn scan_anew(&mut self) {
+        self.next_scan = UnixMs(i64::MIN);
+        self.scanned = None;
+    }
+
     async fn turn_with_ledger(&mut self, now: Now) -> Result<(), LedgerError> {
         if now.steady >= self.next_scan && self.stopping.is_none() {
             self.scan(now).await?;
-            self.next_scan = now.steady.plus(SCAN_EVERY);
         }
         self.load().await?;
         while let Some((at, key)) = self.timers.first().cloned() {
@@ -215,7 +249,7 @@ impl Work {
 
     pub(super) fn on_event(&mut self, event: Event) {
         match event {
-            Event::Wake(key, slot) => self.read_soon(key, slot),
+            Event::Wake(key, slot) => self.read_first(key, slot),
             Event::Called(called) => {
                 self.out = self.out.saturating_sub(1);
                 if called.ticket.lane != Lane::Takedown {
@@ -231,7 +265,7 @@ impl Work {
                 self.dirty.clear();
                 self.queue = Queue::default();
                 self.timers.clear();
-                self.next_scan = UnixMs(i64::MIN);
+                self.scan_anew();
             }
         }
     }
@@ -247,11 +281,11 @@ impl Work {
             self.breaker = Breaker::default();
             self.desk.budget.lock().forget_stops();
             self.count_apps();
-            self.next_scan = UnixMs(i64::MIN);
+            self.scan_anew();
         }
         let keys: Vec<ObjectKey> = self.entries.keys().cloned().collect();
         for key in keys {
-            self.read_soon(key, None);
+            self.read_soon(key);
         }
     }
 
@@ -417,7 +451,8 @@ impl Work {
         self.out_beside += usize::from(call.lane != Lane::Takedown);
         let ticket = call.ticket();
         let (cdn, events) = (Arc::clone(&self.account.cdn), self.desk.sender());
-        self.tasks.spawn(async move {
+        // Not waited for when the desk closes: what is not heard of by then is in doubt.
+        tokio::spawn(async move {
             let called = tokio::spawn(call::make(cdn, call)).await;
             let called = called.unwrap_or_else(|_| call::lost(ticket));
             let _ = events.send(Event::Called(Box::new(called)));
