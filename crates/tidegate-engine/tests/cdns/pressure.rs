@@ -202,3 +202,25 @@ async fn a_call_that_does_not_go_out_is_not_paid_for() {
     let day = budget.used(now).find(|(rule, _)| rule.calls == 500);
     assert_eq!(day.map(|(_, used)| used), Some(2), "paid for, and not made");
 }
+
+#[tokio::test]
+async fn a_target_that_was_just_added_is_not_behind() {
+    let rig = Rig::with(hasty()).await;
+    let long_ago = tidegate_core::UnixMs(rig.engine.now().0 - 3_600_000);
+    rig.decide_at(rig.app, "old", FOREVER, long_ago).await;
+    let at = Box::start(Vendor::Tencent, |_| {}).await;
+    let slow = Fault::Latency {
+        ms: 3000,
+        after_effect: false,
+    };
+    at.sim.set_faults(vec![Rule::always(slow)]);
+    let (account, _) = rig.connect(&at).await;
+    rig.eventually("nothing is pending", async |rig| {
+        let view = rig.engine.cdns().view(account);
+        view.is_some_and(|view| view.pending == 1 && view.oldest == Some(long_ago))
+    })
+    .await;
+    assert_eq!(rig.engine.alarms().list(), []);
+    rig.converged("old").await;
+    assert_eq!(rig.engine.alarms().list(), []);
+}

@@ -259,6 +259,16 @@ impl Rig {
     }
 
     pub(crate) async fn decide_for(&self, app: AppId, stream: &str, kind: AskKind) -> Answered {
+        self.decide_at(app, stream, kind, self.engine.now()).await
+    }
+
+    pub(crate) async fn decide_at(
+        &self,
+        app: AppId,
+        stream: &str,
+        kind: AskKind,
+        at: UnixMs,
+    ) -> Answered {
         let ask = Ask {
             key: StreamKey::new(app, StreamId::parse(stream).expect("valid id")),
             kind,
@@ -267,7 +277,7 @@ impl Rig {
                 client: Ipv4Addr::LOCALHOST.into(),
             },
             reason: None,
-            at: self.engine.now(),
+            at,
             request_id: self.engine.request_id(),
         };
         match self.engine.decide(ask, None).await {

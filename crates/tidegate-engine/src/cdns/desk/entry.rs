@@ -29,6 +29,8 @@ pub(super) struct Entry {
     /// When to step again, on the steady clock.
     pub(super) timer: Option<UnixMs>,
     pub(super) slots: Vec<Slot>,
+    /// When it was read, by the wall clock.
+    pub(super) read: UnixMs,
     /// What the vendor said last, and its id of that call.
     pub(super) said: Option<(String, Option<String>)>,
 }
@@ -61,6 +63,7 @@ impl Entry {
             plan: None,
             timer: None,
             slots: Vec::new(),
+            read: crate::clock::wall(),
             said: None,
         };
         entry.set_owners(row.owners, account, directory);

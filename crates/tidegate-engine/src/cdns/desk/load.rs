@@ -107,6 +107,8 @@ impl Work {
                         self.dirty.insert(key.clone());
                     }
                     let before = self.entries.remove(&key);
+                    let known = before.as_ref().map(|before| before.read);
+                    entry.read = known.unwrap_or(entry.read).min(entry.read);
                     entry
                         .slots
                         .extend(before.into_iter().flat_map(|entry| entry.slots));

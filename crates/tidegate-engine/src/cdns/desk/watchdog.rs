@@ -11,7 +11,7 @@ use super::work::Work;
 use crate::alarms::AlarmKind;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// A placement that is not at its block for longer than this is an alarm.
+/// A placement that is known not to be at its block for longer than this is an alarm.
 const BEHIND_AFTER: Duration = Duration::from_secs(60);
 
 impl Work {
@@ -23,9 +23,13 @@ impl Work {
         }
         self.next_look_round = now.steady.plus(EVERY);
         let mut counted = DeskView::default();
+        let mut is_behind = false;
         for entry in self.entries.values().filter(|entry| entry.is_pending()) {
             counted.pending += 1;
             let decided = entry.wants.iter().map(|owner| owner.decided).max();
+            // A block that stood for long is no arrear of a target that was just added.
+            let known = decided.map(|decided| decided.max(entry.read));
+            is_behind |= known.is_some_and(|known| known.until(now.wall) > BEHIND_AFTER);
             counted.oldest = [counted.oldest, decided].into_iter().flatten().min();
             match entry.object.trouble.as_ref().map(|trouble| trouble.class) {
                 Some(Class::Refused(_)) => counted.refused += 1,
@@ -52,7 +56,7 @@ impl Work {
             view.limits = limits;
             view.standing = standing;
         });
-        self.alarm(&counted, now.wall);
+        self.alarm(&counted, is_behind, now.wall);
     }
 
     /// What this desk raised goes with it, unless another is at work for the account.
@@ -63,7 +67,7 @@ impl Work {
         }
     }
 
-    fn alarm(&self, counted: &DeskView, now: UnixMs) {
+    fn alarm(&self, counted: &DeskView, is_behind: bool, now: UnixMs) {
         let name = &self.account.account.name;
         let last = self.desk.view().last_error;
         let last = last.map_or(String::new(), |(at, words)| {
@@ -74,16 +78,13 @@ impl Work {
             true => alarms.raise_for(kind, name, now, text),
             false => alarms.clear_for(kind, name),
         };
-        let behind = counted
-            .oldest
-            .filter(|oldest| oldest.until(now) > BEHIND_AFTER);
         set(
             AlarmKind::CdnBehind,
-            behind.is_some(),
+            is_behind,
             format!(
-                "account {name}: {} not at their block, the oldest since {}{last}",
+                "account {name}: {} not at their block, the oldest wanted since {}{last}",
                 streams(counted.pending),
-                behind.unwrap_or(now)
+                counted.oldest.unwrap_or(now)
             ),
         );
         set(
