@@ -332,6 +332,8 @@ impl Object {
             self.accept(call, Some(end), report, now);
             return;
         }
+        // What the vendor says after a doubt is past is how that ended.
+        self.doubt.take_if(|doubt| doubt.settles.is_over(now));
         self.unowned += 1;
         if self.unowned >= MOST_UNOWNED {
             // The end cannot be set. The shortest it is likely to have makes the renewal come in

@@ -272,6 +272,24 @@ fn already_banned_is_no_acceptance_of_an_end() {
 }
 
 #[test]
+fn an_end_that_a_lost_ban_left_behind_is_replaced_once_it_can_no_longer_come() {
+    let mut bench = Bench::new(until(HOUR));
+    bench.call(Outcome::Unknown);
+    bench.decide(1, until(2 * HOUR));
+    assert_eq!(bench.action(), forbid(2 * HOUR));
+    bench.call(Outcome::AlreadySo);
+    assert!(!bench.is_accepted());
+    assert_eq!(bench.plan().next, Some(UnixMs(15_000)));
+    bench.pass(15_000);
+    assert_eq!(bench.action(), forbid(2 * HOUR));
+    bench.call(Outcome::AlreadySo);
+    assert!(!bench.is_accepted());
+    bench.pass(30_000);
+    let until = UnixMs(2 * HOUR);
+    assert_eq!(bench.action(), Action::ResumeThenForbid { until });
+}
+
+#[test]
 fn the_latest_end_of_all_owners_stands_and_no_owner_is_lifted_by_another() {
     let mut bench = Bench::new(until(HOUR));
     bench.decide(2, until(2 * HOUR));
