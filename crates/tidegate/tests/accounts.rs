@@ -381,6 +381,41 @@ fn a_target_takes_the_standing_blocks_and_leaves_nothing_banned() {
 }
 
 #[test]
+fn what_a_wrong_key_was_refused_is_done_once_the_key_is_right() {
+    let place = Place::new();
+    let sim = Simulated::start(&place, "aliyun");
+    let mut desk = Desk::new(&place);
+    desk.owned(&sim.account_args());
+    desk.owned(&sim.target_args());
+    let bad = secret_file(&place, "wrong", "not-the-secret-4711");
+    let good = sim.secret_file();
+    let rotate = ["account", "rotate", "aliyun", "--secret-file"];
+    desk.json(&[&rotate[..], &[bad.to_str().expect("text")]].concat());
+    let ran = desk.run(&["forbid", "cam"]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    // How an account fares is told from time to time.
+    let state = wait_for("the refusal", || {
+        let list = desk.json(&["account", "list"]);
+        let state = list[0]["state"].clone();
+        (state["refused"] == 1).then_some(state)
+    });
+    assert_eq!(state["pending"], 1, "{state}");
+    assert!(state["last_error"]["words"].is_string(), "{state}");
+    let ran = desk.run(&["account", "list"]);
+    assert!(ran.stdout.contains("1 refused"), "{ran:?}");
+    assert_eq!(sim.bans(), serde_json::json!([]));
+
+    desk.json(&[&rotate[..], &[good.to_str().expect("text")]].concat());
+    wait_for("the ban", || {
+        (sim.bans() != serde_json::json!([])).then_some(())
+    });
+    wait_for("nothing pending", || {
+        let list = desk.json(&["account", "list"]);
+        (list[0]["state"]["pending"] == 0).then_some(())
+    });
+}
+
+#[test]
 fn warnings_go_to_standard_error_and_vendor_and_account_must_agree() {
     let place = Place::new();
     let mut desk = Desk::new(&place);

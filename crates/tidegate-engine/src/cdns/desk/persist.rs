@@ -6,6 +6,7 @@ use tidegate_core::probe::{Goal, Watch};
 use tidegate_ledger::LedgerError;
 use tidegate_ledger::cdns::{AcceptedBy, CdnSave, ObjectKey, ObjectSave, OwnerRow, WatchSave};
 
+use super::super::prober::Kept;
 use super::entry::Entry;
 use super::work::{BATCH, Work};
 
@@ -15,8 +16,7 @@ impl Work {
     pub(super) async fn keep(&mut self) -> Result<(), LedgerError> {
         loop {
             let now = self.now();
-            let dirty = self.entries.iter().filter(|(_, entry)| entry.dirty);
-            let keys: Vec<ObjectKey> = dirty.map(|(key, _)| key.clone()).take(BATCH).collect();
+            let keys = self.dirty();
             if keys.is_empty() && !self.budget_dirty {
                 return Ok(());
             }
@@ -101,10 +101,7 @@ impl Work {
             });
         }
         let watch = Watch::start(goal, self.engine.cdns().options().alarm_after, now);
-        Some(WatchSave {
-            state: serde_json::to_string(&watch).ok(),
-            next: watch.next(),
-        })
+        Some(Kept::new(watch).save())
     }
 
     fn kept(&mut self, key: ObjectKey, version: Option<i64>, accepted: &[AcceptedBy]) {
@@ -113,11 +110,11 @@ impl Work {
             self.read_again(&key);
             return;
         };
+        self.unmark(&key);
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
         entry.version = version;
-        entry.dirty = false;
         for by in accepted {
             let row = entry.owners.iter_mut().find(|o| o.owner.id.0 == by.target);
             if let Some(row) = row {
