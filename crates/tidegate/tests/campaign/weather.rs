@@ -17,6 +17,10 @@ use crate::harness::{Place, finish, tidegate, wait_for};
 const SPELL: Duration = Duration::from_secs(1);
 /// Every so many spells the key of one vendor expires, or its day is spent, and is then renewed.
 const REFUSALS_EVERY: usize = 6;
+/// Every so many spells all vendors lose answers at once, so that none has luck.
+const LOSSES_EVERY: usize = 8;
+/// What takes effect.
+const CHANGES: [Operation; 3] = [Operation::Forbid, Operation::Change, Operation::Resume];
 
 /// A thread that changes the weather until it is told to clear.
 pub(crate) struct Weather {
@@ -86,11 +90,19 @@ impl Sky {
                 sim.set_faults(vec![Rule::always(fault)]);
                 continue;
             }
-            let mut rules = Vec::new();
+            let mut rules: Vec<Rule> = Vec::new();
             for _ in 0..self.dice.below(3) {
                 let rule = self.rule();
-                self.note(&rule.fault);
-                rules.push(rule);
+                // Two waits may add up to more than the longest that a lost call is given.
+                let kind = rule.fault.kind();
+                if rules.iter().all(|other| other.fault.kind() != kind) {
+                    self.note(&rule.fault);
+                    rules.push(rule);
+                }
+            }
+            if spell % LOSSES_EVERY == LOSSES_EVERY / 2 {
+                rules = vec![Rule::always(Fault::DropAfter).on(&CHANGES).times(3)];
+                self.note(&Fault::DropAfter);
             }
             sim.set_faults(rules);
             if before {
@@ -104,7 +116,6 @@ impl Sky {
     }
 
     fn rule(&mut self) -> Rule {
-        let changes = [Operation::Forbid, Operation::Change, Operation::Resume];
         let lists = [Operation::List];
         let after_effect = self.dice.one_in(2);
         let chance = [0.1, 0.3, 0.6][self.dice.below(3)];
@@ -119,7 +130,7 @@ impl Sky {
                 ms: 11_000,
                 after_effect,
             })
-            .on(&changes)
+            .on(&CHANGES)
             .times(3),
             3 | 4 => often(Fault::ServerError {
                 status: 503,
@@ -129,9 +140,9 @@ impl Sky {
                 retry_after_s: self.dice.one_in(2).then_some(2),
             }),
             6 => often(Fault::DropBefore),
-            7 | 8 => often(Fault::DropAfter).on(&changes),
+            7 | 8 => often(Fault::DropAfter).on(&CHANGES),
             9 => often(Fault::Garbage),
-            10 => often(Fault::SlowPropagation { ms: 1500 }).on(&changes),
+            10 => often(Fault::SlowPropagation { ms: 1500 }).on(&CHANGES),
             11 => {
                 let mut rule = Rule::always(Fault::LapseEarly { ms: 700 });
                 rule.stream = Some("-weak".to_owned());
