@@ -297,7 +297,8 @@ impl<'a> Verdict<'a> {
         let number = (NARROW..self.apps[0].streams)
             .find(|number| self.wanted(0, *number).is_some())
             .expect("some stream is forbidden");
-        let shown = server.run(&["status", &stream(number)]);
+        let id = self.apps[0].id.to_string();
+        let shown = server.run(&["status", &stream(number), "--app-id", &id]);
         assert_eq!(shown.code, 0, "{shown:?}");
         for part in ["forbidden until", "aliyun", "tencent", "huawei", "origin"] {
             assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
