@@ -12,6 +12,7 @@
 mod caller;
 mod callers;
 mod dice;
+#[path = "../common/fleet.rs"]
 mod fleet;
 #[path = "../common/harness.rs"]
 mod harness;

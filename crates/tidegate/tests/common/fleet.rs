@@ -1,4 +1,11 @@
 //! Four simulated vendors in this process, and the accounts and targets that lead to them.
+//!
+//! Use it beside the harness: `#[path = "common/fleet.rs"] mod fleet;`.
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    reason = "shared by several test binaries, each of which uses a part of it"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
