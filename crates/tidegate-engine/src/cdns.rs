@@ -11,6 +11,8 @@ mod desk;
 mod directory;
 mod gather;
 mod limits;
+mod preview;
+mod report;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub use desk::{DeskView, Held};
 pub use directory::{AccountEntry, CdnDirectory, TargetEntry, Unusable};
 pub(crate) use gather::{Gather, Slot};
 pub use limits::{budget, call_kind, object_limits, rules};
+pub use preview::{Preview, TargetPreview};
+pub use report::{AcceptedCall, CdnReport, LastError, Next, Shared, Sharer};
 
 use self::desk::Desk;
 use crate::engine::Engine;

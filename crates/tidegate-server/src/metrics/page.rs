@@ -1,5 +1,7 @@
 //! Everything on the page, read at the moment it is asked for.
 
+mod cdns;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ impl Collector for Page {
             return Ok(());
         };
         engine(&attached.engine, &mut out)?;
+        cdns::encode(attached.engine.cdns(), attached.engine.now(), &mut out)?;
         origin(&attached.engine.hub().metrics(), &mut out)?;
         for figure in attached.maintenance.figures() {
             let name = format!("tidegate_ledger_{}", figure.name);
