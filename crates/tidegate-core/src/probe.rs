@@ -140,6 +140,11 @@ impl Watch {
         watch
     }
 
+    /// What is waited for.
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
     /// When to look next; `None`: no more.
     pub fn next(&self) -> Option<UnixMs> {
         self.next

@@ -9,9 +9,11 @@ mod admin;
 mod call;
 mod desk;
 mod directory;
+mod drift;
 mod gather;
 mod limits;
 mod preview;
+mod prober;
 mod report;
 
 use std::collections::HashMap;
@@ -24,6 +26,7 @@ use tidegate_cdn::{ClientError, ClientOptions, HttpClient};
 use tidegate_core::StreamKey;
 use tidegate_ledger::cdns::ObjectKey;
 use tidegate_ledger::{Ledger, LedgerError};
+use tidegate_probe::{Looker, LookerError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +37,7 @@ pub use admin::{
 };
 pub use desk::{DeskView, Held};
 pub use directory::{AccountEntry, CdnDirectory, TargetEntry, Unusable};
+pub use drift::DriftView;
 pub(crate) use gather::{Gather, Slot};
 pub use limits::{budget, call_kind, object_limits, rules};
 pub use preview::{Preview, TargetPreview};
@@ -58,6 +62,8 @@ pub struct CdnOptions {
     pub alarm_after: Duration,
     /// How often an account's bans are compared with the vendor's list; zero: never.
     pub drift_check: Duration,
+    /// A ban accepted more recently than this may be missing from a vendor's list.
+    pub drift_grace: Duration,
     /// Most bytes of one look at a play URL.
     pub look_bytes: u64,
     /// Most bytes of all looks at one target's play URLs in 24 hours.
@@ -73,6 +79,7 @@ impl Default for CdnOptions {
             answer_within: Duration::from_secs(2),
             alarm_after: tidegate_core::probe::ALARM_AFTER,
             drift_check: Duration::from_secs(3600),
+            drift_grace: Duration::from_secs(300),
             look_bytes: 512 << 10,
             daily_look_bytes: 256 << 20,
         }
@@ -83,6 +90,7 @@ impl Default for CdnOptions {
 pub struct Cdns {
     options: CdnOptions,
     client: HttpClient,
+    looker: Looker,
     directory: ArcSwap<CdnDirectory>,
     desks: Mutex<HashMap<i64, OpenDesk>>,
     /// Accounts changed, or all has to be loaded again.
@@ -108,9 +116,15 @@ impl Cdns {
         let client = HttpClient::new(options.client)
             .map_err(|error: ClientError| LedgerError::Unsuitable(error.to_string()))?;
         let directory = CdnDirectory::load(ledger, &client, &CdnDirectory::default()).await?;
+        let looker = Looker::new(tidegate_probe::Options {
+            max_bytes: options.look_bytes,
+            ..Default::default()
+        })
+        .map_err(|error: LookerError| LedgerError::Unsuitable(error.to_string()))?;
         Ok(Self {
             options,
             client,
+            looker,
             directory: ArcSwap::from_pointee(directory),
             desks: Mutex::default(),
             changed: Notify::new(),
@@ -127,6 +141,11 @@ impl Cdns {
     /// What vendors are called through.
     pub fn client(&self) -> &HttpClient {
         &self.client
+    }
+
+    /// What play URLs are looked at with.
+    pub fn looker(&self) -> &Looker {
+        &self.looker
     }
 
     /// The settings.

@@ -15,6 +15,8 @@ pub struct Stats {
     pub unrecorded: Counter,
     /// Repeats answered from memory or the ledger.
     pub replays: Counter,
+    /// Streams seen live past the deadline after a CDN accepted their ban.
+    pub still_live: Counter,
     /// Attempts that could not be queued for recording.
     pub attempts_lost: Counter,
 }

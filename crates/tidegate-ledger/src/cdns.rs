@@ -191,6 +191,9 @@ pub struct LookSave {
     pub observed: Option<Observed>,
     /// The watch; `None` leaves what there is.
     pub watch: Option<WatchSave>,
+    /// When the look was due, as read. A watch that took its place meanwhile stays; `None`: any
+    /// watch is replaced.
+    pub due: Option<UnixMs>,
 }
 
 /// A placement that is to be looked at.

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use tidegate_core::UnixMs;
 use tidegate_core::backoff::Now;
 use tidegate_core::budget::Budget;
 use tidegate_core::placement::Observed;
 use tidegate_core::reconcile::Standing;
+use tidegate_core::{StreamKey, UnixMs};
 use tidegate_ledger::cdns::ObjectKey;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -28,8 +28,10 @@ use tokio_util::task::TaskTracker;
 
 use super::call::Called;
 use super::directory::AccountEntry;
+use super::drift::{self, DriftView};
 use super::gather::Slot;
 use super::limits;
+use super::prober;
 use crate::engine::Engine;
 
 /// The handle of a desk.
@@ -40,6 +42,7 @@ pub(crate) struct Desk {
     /// The earliest look that is due, on the steady clock.
     pub(crate) next_look: AtomicI64,
     pub(crate) look_added: Notify,
+    first_looks: Mutex<Vec<(StreamKey, i64)>>,
 }
 
 pub(crate) enum Event {
@@ -80,6 +83,8 @@ pub struct DeskView {
     pub last_error: Option<(UnixMs, String)>,
     /// The last call that the vendor took.
     pub last_success: Option<UnixMs>,
+    /// What the last comparison with the vendor's lists showed.
+    pub drift: Option<DriftView>,
     /// Calls by kind and class.
     pub calls: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -108,9 +113,23 @@ impl Desk {
             view: Mutex::default(),
             next_look: AtomicI64::new(i64::MIN),
             look_added: Notify::new(),
+            first_looks: Mutex::default(),
         });
+        let (beside, beside_stop) = (Arc::clone(&engine), stop.clone());
         let work = work::Work::new(engine, Arc::clone(account), Arc::clone(&desk), tasks, stop);
         tasks.spawn(run(work, inbox));
+        tasks.spawn(drift::run(
+            Arc::clone(&beside),
+            Arc::clone(account),
+            Arc::clone(&desk),
+            beside_stop.clone(),
+        ));
+        tasks.spawn(prober::run(
+            beside,
+            Arc::clone(account),
+            Arc::clone(&desk),
+            beside_stop,
+        ));
         desk
     }
 
@@ -134,6 +153,10 @@ impl Desk {
         self.send(Event::Listed(key, standing, looked));
     }
 
+    pub(crate) fn compared(&self, drift: DriftView) {
+        self.update(|view| view.drift = Some(drift));
+    }
+
     /// How the account fares.
     pub(crate) fn view(&self) -> DeskView {
         self.view.lock().clone()
@@ -144,6 +167,16 @@ impl Desk {
         if at.0 < self.next_look.fetch_min(at.0, Ordering::Relaxed) {
             self.look_added.notify_one();
         }
+    }
+
+    /// The stream is about to be cut on this target: whoever wants to see it live looks now.
+    pub(crate) fn look_first(&self, stream: StreamKey, target: i64) {
+        self.first_looks.lock().push((stream, target));
+        self.look_added.notify_one();
+    }
+
+    pub(crate) fn take_first_looks(&self) -> Vec<(StreamKey, i64)> {
+        std::mem::take(&mut *self.first_looks.lock())
     }
 
     fn sender(&self) -> UnboundedSender<Event> {

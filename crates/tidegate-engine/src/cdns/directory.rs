@@ -199,6 +199,11 @@ impl CdnDirectory {
         self.targets.get(&id)
     }
 
+    /// All targets, in no order; leaving ones too.
+    pub fn all_targets(&self) -> impl Iterator<Item = &TargetEntry> {
+        self.targets.values().map(AsRef::as_ref)
+    }
+
     /// All targets, by id; leaving ones too.
     pub fn targets(&self) -> Vec<Arc<TargetEntry>> {
         let mut targets: Vec<_> = self.targets.values().cloned().collect();

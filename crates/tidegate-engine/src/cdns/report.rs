@@ -160,9 +160,8 @@ fn report(
         failures: trouble.failures,
         about_newest: about(want),
     });
-    let stuck = trouble.filter(|trouble| {
-        trouble.needs_a_person() && trouble.is_under(case.epoch) && about(want)
-    });
+    let stuck = trouble
+        .filter(|trouble| trouble.needs_a_person() && trouble.is_under(case.epoch) && about(want));
     CdnReport {
         account: Some(case.account.account.name.clone()),
         leaving: case.target.target.leaving,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -29,12 +30,16 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// A media plane: publishers that come back as long as they are let.
 #[derive(Default)]
 pub(crate) struct Reel {
+    /// Cuts do nothing.
+    pub(crate) immortal: AtomicBool,
     pub(crate) live: Mutex<Vec<StreamName>>,
 }
 
 impl Media for Reel {
     fn cut(&self, name: &StreamName, _until: Option<UnixMs>) {
-        self.live.lock().retain(|live| live.stream != name.stream);
+        if !self.immortal.load(Ordering::SeqCst) {
+            self.live.lock().retain(|live| live.stream != name.stream);
+        }
     }
 
     fn online(&self) -> Vec<Online> {
@@ -165,10 +170,15 @@ impl Rig {
 
     /// Stops everything in order and starts again on the same data.
     pub(crate) async fn restart(self) -> Self {
+        let (dir, options) = self.stop().await;
+        Self::in_dir(dir, options).await
+    }
+
+    async fn stop(self) -> (TempDir, CdnOptions) {
         self.stop.cancel();
         self.run.await.expect("loops end");
         self.ledger.close().await;
-        Self::in_dir(self.dir, self.options).await
+        (self.dir, self.options)
     }
 
     /// An account at the simulated vendor.

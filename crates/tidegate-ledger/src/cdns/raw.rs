@@ -177,6 +177,7 @@ pub(crate) fn merged(looks: &[LookSave]) -> Vec<LookSave> {
         known.observed = look.observed.or(known.observed);
         if look.watch.is_some() {
             known.watch = look.watch.clone();
+            known.due = look.due;
         }
     }
     all.into_values().collect()

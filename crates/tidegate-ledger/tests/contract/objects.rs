@@ -223,6 +223,7 @@ pub(crate) async fn looks_are_kept_and_come_back_when_due(ledger: &impl Ledger) 
         target: id,
         observed,
         watch,
+        due: None,
     };
     let seen = |evidence, n| {
         Some(Observed {
@@ -268,6 +269,11 @@ pub(crate) async fn looks_are_kept_and_come_back_when_due(ledger: &impl Ledger) 
     let due = ledger.due_looks(account, later(99), 9).await.expect("read");
     let found: Vec<_> = due.iter().map(|d| (&d.key, d.watch.as_str())).collect();
     assert_eq!(found, [(&cam, "two")]);
+    let mut late = look(&cam, None, watch("late", 40));
+    late.due = Some(later(20));
+    ledger.save_looks(vec![late]).await.expect("kept");
+    let due = ledger.due_looks(account, later(99), 9).await.expect("read");
+    assert_eq!(due[0].watch, "two", "a watch that took its place stays");
     for (stream, wanted) in [
         (&cam, seen(Evidence::Dark, 2)),
         (&other, seen(Evidence::Unknown, 3)),

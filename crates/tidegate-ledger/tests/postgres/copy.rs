@@ -90,6 +90,7 @@ async fn fill_cdns(ledger: &impl Ledger) {
             at: NOW,
         }),
         watch: None,
+        due: None,
     };
     ledger.save_looks(vec![seen]).await.expect("kept");
     let left = ledger.remove_target(second, true).await.expect("removed");

@@ -266,12 +266,12 @@ fn fares(state: &Value) -> String {
     }
 }
 
-/// The limit of which the largest part is spent.
+/// The limit of which the largest part is spent, unless hardly any is.
 fn fullest(state: &Value) -> String {
     let spent = items(state, "limits").iter().filter_map(|limit| {
         let (used, most) = (number(limit, "used"), number(limit, "of"));
         let part = used.saturating_mul(1000).checked_div(most)?;
-        (used > 0).then(|| (part, format!("{used} of {most} {}", text(limit, "limit"))))
+        (part >= 100).then(|| (part, format!("{used} of {most} {}", text(limit, "limit"))))
     });
     let fullest = spent.max_by_key(|(part, _)| *part);
     fullest.map_or_else(|| "-".to_owned(), |(_, words)| words)

@@ -7,12 +7,13 @@ use tidegate_core::UnixMs;
 use tidegate_core::backoff::Now;
 use tidegate_core::placement::{Limits, Owner, Want, merge};
 use tidegate_core::reconcile::{self, Action, Object, Plan};
-use tidegate_core::{StreamId, placement::Epoch};
+use tidegate_core::{StreamId, StreamKey, placement::Epoch};
 use tidegate_ledger::cdns::{ObjectRow, OwnerRow};
 
 use super::super::directory::{AccountEntry, CdnDirectory, TargetEntry};
 use super::super::gather::Slot;
 use super::super::limits::object_limits;
+use super::Desk;
 
 pub(super) struct Entry {
     pub(super) object: Object,
@@ -113,6 +114,17 @@ impl Entry {
     ) -> Option<VendorObject> {
         let target = self.target.as_ref()?;
         Some(account.object(&target.site, stream))
+    }
+
+    /// Its play URLs are looked at before the cut, as far as they were never seen live.
+    pub(super) fn look_first(&self, desk: &Desk, stream: &StreamId) {
+        let Some(target) = self.target.as_ref() else {
+            return;
+        };
+        if !target.target.play_urls.is_empty() {
+            let target = &target.target.target;
+            desk.look_first(StreamKey::new(target.app, stream.clone()), target.id);
+        }
     }
 
     /// What is wanted.

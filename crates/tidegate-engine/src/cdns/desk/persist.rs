@@ -6,6 +6,7 @@ use tidegate_core::probe::{Goal, Watch};
 use tidegate_ledger::LedgerError;
 use tidegate_ledger::cdns::{AcceptedBy, CdnSave, ObjectKey, ObjectSave, OwnerRow, WatchSave};
 
+use super::super::prober::Kept;
 use super::entry::Entry;
 use super::work::{BATCH, Work};
 
@@ -101,10 +102,7 @@ impl Work {
             });
         }
         let watch = Watch::start(goal, self.engine.cdns().options().alarm_after, now);
-        Some(WatchSave {
-            state: serde_json::to_string(&watch).ok(),
-            next: watch.next(),
-        })
+        Some(Kept::new(watch).save())
     }
 
     fn kept(&mut self, key: ObjectKey, version: Option<i64>, accepted: &[AcceptedBy]) {

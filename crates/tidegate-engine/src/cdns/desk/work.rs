@@ -411,6 +411,9 @@ impl Work {
         match (plan, serial, object) {
             (Some(plan), Some(serial), Some(object)) => {
                 entry.dirty = true;
+                if matches!(plan.action, Action::Forbid { .. }) {
+                    entry.look_first(&self.desk, &key.stream);
+                }
                 self.begun.push(Begun {
                     call: Call {
                         key: key.clone(),

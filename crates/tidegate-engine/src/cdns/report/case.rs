@@ -135,7 +135,9 @@ impl Case {
         let call = (!then.action.calls().is_empty()).then(|| words::action(then.action));
         let held = self.now.ends_held && want == Want::Open(Opening::Ended);
         let words = match self.trouble(want).filter(|t| t.next_attempt() == next) {
-            _ if held => "held while the wall clock is suspect; see `tidegate server status`".into(),
+            _ if held => {
+                "held while the wall clock is suspect; see `tidegate server status`".into()
+            }
             Some(trouble) => words::again(trouble, at),
             None if self.is_pending() => {
                 format!("waits until {at} for a lost call that may still take effect")

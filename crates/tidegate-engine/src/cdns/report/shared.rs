@@ -81,12 +81,17 @@ fn sentences(radius: &str, with: &[Sharer], kept_banned: bool) -> String {
     }
     if kept_banned {
         let bans = |sharer: &&Sharer| matches!(sharer.want, Some(Want::Banned(_)));
-        let keeper = with.iter().filter(bans).max_by_key(|sharer| end(sharer.want));
+        let keeper = with
+            .iter()
+            .filter(bans)
+            .max_by_key(|sharer| end(sharer.want));
         let who = keeper.map_or_else(
             || "Another target's block".to_owned(),
             |keeper| format!("The block of App {}", keeper.app),
         );
-        text.push_str(&format!(" {who} keeps it off the air here, though it is open."));
+        text.push_str(&format!(
+            " {who} keeps it off the air here, though it is open."
+        ));
     }
     text
 }

@@ -35,11 +35,13 @@ impl Operation for SaveLooks {
             "UPDATE placements SET
                  observed = coalesce(v.seen, observed),
                  observed_ms = coalesce(v.seen_ms, observed_ms),
-                 watch = CASE WHEN v.watched THEN v.state ELSE watch END,
-                 look_ms = CASE WHEN v.watched THEN v.next_ms ELSE look_ms END
+                 watch = CASE WHEN v.watched AND (v.due IS NULL OR v.due = look_ms)
+                     THEN v.state ELSE watch END,
+                 look_ms = CASE WHEN v.watched AND (v.due IS NULL OR v.due = look_ms)
+                     THEN v.next_ms ELSE look_ms END
              FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
-                 $6::boolean[], $7::text[], $8::bigint[])
-                 AS v (app, name, at, seen, seen_ms, watched, state, next_ms)
+                 $6::boolean[], $7::text[], $8::bigint[], $9::bigint[])
+                 AS v (app, name, at, seen, seen_ms, watched, state, next_ms, due)
              WHERE app_id = v.app AND stream = v.name AND target = v.at",
         )
         .bind(each(&looks, |look| i64::from(look.key.app.0)))
@@ -56,6 +58,7 @@ impl Operation for SaveLooks {
         .bind(each(&watch, |watch| {
             watch.as_ref().and_then(|(_, next)| *next)
         }))
+        .bind(each(&looks, |look| look.due.map(|due| due.0)))
         .execute(&mut *tx.conn)
         .await?;
         Ok(())

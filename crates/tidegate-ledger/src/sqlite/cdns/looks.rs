@@ -44,6 +44,7 @@ impl Operation for SaveLooks {
                     watched,
                     state,
                     next,
+                    look.due.map(|due| due.0),
                 )
             })
             .collect();
@@ -51,11 +52,14 @@ impl Operation for SaveLooks {
             "UPDATE placements SET
                  observed = coalesce(v.observed, placements.observed),
                  observed_ms = coalesce(v.observed_ms, placements.observed_ms),
-                 watch = iif(v.watched, v.watch, placements.watch),
-                 look_ms = iif(v.watched, v.look_ms, placements.look_ms)
+                 watch = iif(v.watched AND (v.due IS NULL OR v.due = placements.look_ms),
+                     v.watch, placements.watch),
+                 look_ms = iif(v.watched AND (v.due IS NULL OR v.due = placements.look_ms),
+                     v.look_ms, placements.look_ms)
              FROM (SELECT value ->> 0 AS app_id, value ->> 1 AS stream, value ->> 2 AS target,
                        value ->> 3 AS observed, value ->> 4 AS observed_ms,
-                       value ->> 5 AS watched, value ->> 6 AS watch, value ->> 7 AS look_ms
+                       value ->> 5 AS watched, value ->> 6 AS watch, value ->> 7 AS look_ms,
+                       value ->> 8 AS due
                    FROM json_each($1)) v
              WHERE placements.app_id = v.app_id AND placements.stream = v.stream
                  AND placements.target = v.target",

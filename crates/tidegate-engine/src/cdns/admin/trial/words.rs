@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_cdn::{AuthScheme, ErrorClass, Failure, Limits, Refusal, Vendor};
+use tidegate_cdn::{AuthScheme, ErrorClass, Failure, Limits, Quota, Refusal, Vendor};
 use tidegate_core::UnixMs;
 use tokio::time::Instant;
 
@@ -67,9 +67,13 @@ impl<'a> Asked<'a> {
         let vendor = failure.vendor.name();
         let endpoint = self.account.signer.endpoint();
         if is_not_the_api(failure) {
+            let region = match self.account.account.region {
+                Some(_) => " and --region",
+                None => "",
+            };
             let words = format!(
-                "endpoint: what answers at {endpoint} is not {vendor}'s live API; check --endpoint \
-                 and --region"
+                "endpoint: what answers at {endpoint} is not {vendor}'s live API; check \
+                 --endpoint{region}"
             );
             return (Problem::NotTheApi, words);
         }
@@ -101,9 +105,13 @@ impl<'a> Asked<'a> {
                 Problem::Busy,
                 format!("busy: {vendor} takes no more calls for the moment; try again in a minute"),
             ),
-            ErrorClass::QuotaSpent(_) => (
+            ErrorClass::QuotaSpent(Quota::Calls) => (
                 Problem::Busy,
                 format!("quota: the account's calls at {vendor} are used up"),
+            ),
+            ErrorClass::QuotaSpent(Quota::Capacity) => (
+                Problem::Busy,
+                format!("quota: {vendor} says that the account has reached a limit of its plan"),
             ),
             ErrorClass::Retry { .. } if failure.status.is_none() => (
                 Problem::NotReached,

@@ -1,4 +1,4 @@
-use tidegate_cdn::{ClientOptions, HttpClient, Quota, Vendor};
+use tidegate_cdn::{ClientOptions, HttpClient};
 use tidegate_core::Secret;
 use tidegate_ledger::cdns::{AccountKey, CdnAccount};
 
@@ -131,6 +131,14 @@ async fn each_failure_has_its_problem_and_says_what_to_do() {
             Some(400),
             Problem::Busy,
             "try again in a minute",
+        ),
+        (
+            QuotaSpent(Quota::Capacity),
+            "QuotaExceeded.Blacklist",
+            "",
+            Some(400),
+            Problem::Busy,
+            "a limit of its plan",
         ),
         (
             QuotaSpent(Quota::Calls),
