@@ -1,11 +1,12 @@
-//! Measures Tidegate on one machine: the cut, decisions, the API, vendors' quotas, fan-out and
-//! memory, each beside its budget and, where there is one, a peer from Debian.
+//! Measures Tidegate on one machine: the cut, decisions, the API, vendors' quotas, fan-out,
+//! memory and a million blocks, each beside its budget and, where there is one, a peer from Debian.
 //!
 //! Everything runs on loopback with private ports and a temporary directory. The server is pinned
 //! to core 0 and this process, which is the publisher and all players, to core 1; so a figure is
 //! what one core gives, and neither side can borrow from the other.
 
 mod api;
+mod blocks;
 mod curve;
 mod cut;
 mod decisions;
@@ -52,6 +53,8 @@ enum Part {
     Fanout,
     /// Resident memory of whatever stands idle.
     Memory,
+    /// A start with a million standing blocks, and what they cost from then on.
+    Blocks,
     /// One million blocks in a process of their own; run by `memory`.
     #[value(hide = true)]
     BlockSet,
@@ -136,6 +139,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Part::Api,
         Part::Quotas,
         Part::Memory,
+        Part::Blocks,
         Part::Fanout,
     ];
     let parts = if arguments.parts.is_empty() {
@@ -152,6 +156,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Part::Quotas => quotas::run(&bench)?,
             Part::Fanout => fanout::run(&bench)?,
             Part::Memory => memory::run(&bench)?,
+            Part::Blocks => blocks::run(&bench)?,
             Part::BlockSet => {}
         }
         let others = before.by_others_since() * 100.0;

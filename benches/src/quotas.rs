@@ -7,7 +7,6 @@
 
 mod bound;
 mod desk;
-mod limits;
 mod line;
 
 use std::time::{Duration, Instant};

@@ -8,6 +8,7 @@ use md5::{Digest as _, Md5};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
+use tidegate_core::AppId;
 
 use crate::api::{Caller, now_seconds};
 use crate::player::Source;
@@ -49,7 +50,13 @@ impl Tidegate {
         let dir = tempfile::Builder::new()
             .prefix("tidegate-bench-")
             .tempdir_in(scratch)?;
+        Self::start_in(binary, dir)
+    }
+
+    /// The same in a directory that an earlier one has left.
+    pub(crate) fn start_in(binary: &Path, dir: TempDir) -> anyhow::Result<Self> {
         let data = dir.path().join("data");
+        let _ = std::fs::remove_file(data.join("listen.json"));
         let binary = binary
             .canonicalize()
             .with_context(|| format!("no server at {}", binary.display()))?;
@@ -74,6 +81,17 @@ impl Tidegate {
             listen,
             first_app,
         })
+    }
+
+    /// Stops it and leaves its directory.
+    pub(crate) fn stop(self) -> TempDir {
+        drop(self.server);
+        self.dir
+    }
+
+    /// The first App.
+    pub(crate) fn app(&self) -> AppId {
+        AppId(self.first_app.app_id)
     }
 
     /// The directory that holds its data, for measuring the disk it writes to.

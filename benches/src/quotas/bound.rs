@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tidegate_cdn::{Bucket, Kind, Limits, Vendor};
+use tidegate_engine::cdns;
 
 use super::desk::Plan;
-use super::limits;
 
 /// The least times.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Bound {
 impl Bound {
     pub(super) fn of(vendor: Vendor, plan: Plan) -> Self {
         let buckets = Limits::of(vendor).buckets;
-        let rules = limits::rules(vendor);
+        let rules = cdns::rules(vendor);
         let reserves = rules.iter().map(|rule| rule.reserve);
         let times = buckets.iter().zip(reserves).map(|(bucket, reserve)| {
             let plan = share(bucket, plan);

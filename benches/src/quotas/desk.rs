@@ -13,8 +13,8 @@ use tidegate_core::lanes::{Pick, Queue, Work};
 use tidegate_core::placement::{Epoch, Limits, Opening, Owner, OwnerId, Want};
 use tidegate_core::reconcile::{Object, Outcome, step};
 use tidegate_core::{AppId, Generation, StreamId, UnixMs, Until};
+use tidegate_engine::cdns;
 
-use super::limits;
 use super::line::Line;
 
 /// Apps that share the account.
@@ -65,11 +65,11 @@ struct Desk {
 
 /// Makes the decisions and carries them out.
 pub(super) fn run(vendor: Vendor, plan: Plan) -> anyhow::Result<Run> {
-    let mut budget = limits::budget(vendor, BudgetState::default());
+    let mut budget = cdns::budget(vendor, BudgetState::default());
     budget.set_apps(APPS);
     let mut desk = Desk {
         line: Line::new(vendor, START)?,
-        limits: limits::object_limits(vendor, true, Duration::from_secs(10)),
+        limits: cdns::object_limits(vendor, true, Duration::from_secs(10)),
         budget,
         breaker: Breaker::default(),
         queue: Queue::default(),

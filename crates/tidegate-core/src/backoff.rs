@@ -16,6 +16,11 @@ pub const SLOW_FIRST: Duration = Duration::from_secs(300);
 /// Longest wait after a permanent refusal.
 pub const SLOW_LONGEST: Duration = Duration::from_secs(3600);
 
+/// Failures after which calls that are counted by the day are spared.
+pub const SCARCE_AFTER: u32 = 8;
+/// Longest wait of [`scarce_retry`].
+pub const SCARCE_LONGEST: Duration = Duration::from_secs(1800);
+
 /// A number that the shell drew at random: 0 shortens a wait most, `u16::MAX` least.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Jitter(pub u16);
@@ -93,6 +98,15 @@ pub fn retry(failures: u32, jitter: Jitter) -> Duration {
     doubled(Duration::from_secs(2), failures, LONGEST, jitter)
 }
 
+/// As [`retry`] for the first [`SCARCE_AFTER`] failures, and then less often, up to
+/// [`SCARCE_LONGEST`]: one stream that a vendor fails over must not use up an account's day.
+pub fn scarce_retry(failures: u32, jitter: Jitter) -> Duration {
+    match failures.checked_sub(SCARCE_AFTER) {
+        None | Some(0) => retry(failures, jitter),
+        Some(more) => doubled(LONGEST, more.saturating_add(1), SCARCE_LONGEST, jitter),
+    }
+}
+
 /// As [`retry`], after a refusal that only a change of account or target is likely to cure.
 pub fn slow_retry(failures: u32, jitter: Jitter) -> Duration {
     doubled(SLOW_FIRST, failures, SLOW_LONGEST, jitter)
@@ -123,6 +137,20 @@ mod tests {
             assert_eq!(retry(failures, LEAST), LONGEST / 2);
         }
         assert_eq!(slow_retry(u32::MAX, MOST), SLOW_LONGEST);
+    }
+
+    #[test]
+    fn calls_that_are_counted_by_the_day_are_spared_after_a_few_minutes() {
+        assert_eq!(scarce_retry(SCARCE_AFTER, MOST), LONGEST);
+        assert_eq!(scarce_retry(SCARCE_AFTER + 1, MOST), LONGEST * 2);
+        assert_eq!(scarce_retry(u32::MAX, MOST), SCARCE_LONGEST);
+        let waits = (1..).map(|n| scarce_retry(n, LEAST));
+        let day = Duration::from_secs(86_400);
+        let in_a_day = waits.scan(Duration::ZERO, |at, wait| {
+            *at += wait;
+            (*at < day).then_some(())
+        });
+        assert!(in_a_day.count() < 110, "of Wangsu's 500 calls a day");
     }
 
     #[test]

@@ -124,6 +124,8 @@ pub struct Limits {
     pub lookup: Lookup,
     /// A call's total timeout.
     pub call_timeout: Duration,
+    /// The vendor counts calls by the day, so that what fails again and again is tried less often.
+    pub scarce: bool,
 }
 
 impl Limits {

@@ -21,6 +21,7 @@ const LIMITS: Limits = Limits {
     change: Change::ResumeFirst,
     lookup: Lookup::Nothing,
     call_timeout: Duration::from_secs(10),
+    scarce: false,
 };
 
 fn rule(calls: u32, span: Span, reserve: u32) -> Rule {

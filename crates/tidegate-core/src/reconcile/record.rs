@@ -195,7 +195,7 @@ impl Object {
                 self.trouble = None;
                 self.apply(standing, now);
             }
-            _ => self.on_failure(&call, report, epoch, jitter, now),
+            _ => self.on_failure(&call, report, limits, epoch, jitter, now),
         }
         Progress::Done
     }
@@ -358,6 +358,7 @@ impl Object {
         &mut self,
         call: &InFlight,
         report: &Report,
+        limits: &Limits,
         epoch: Epoch,
         jitter: Jitter,
         now: Now,
@@ -365,7 +366,10 @@ impl Object {
         let trouble = self.trouble.as_ref();
         let same = trouble.filter(|t| t.want.is_like(call.want) && t.epoch == epoch);
         let failures = same.map_or(1, |t| t.failures.saturating_add(1));
-        let soon = backoff::retry(failures, jitter);
+        let soon = match limits.scarce {
+            true => backoff::scarce_retry(failures, jitter),
+            false => backoff::retry(failures, jitter),
+        };
         let slow = backoff::slow_retry(failures, jitter);
         let checks = call.action.effect().is_none();
         let (class, wait) = match report.outcome {

@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     change: Change::ResumeFirst,
     lookup: Lookup::Object,
     call_timeout: Duration::from_secs(10),
+    scarce: false,
 };
 const EPOCH: Epoch = Epoch(1);
 const OPEN: Want = Want::Open(Opening::Resumed);

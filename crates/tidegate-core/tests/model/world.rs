@@ -93,6 +93,7 @@ impl World {
                 change: Change::ResumeFirst,
                 lookup: Lookup::Object,
                 call_timeout: Duration::from_secs(10),
+                scarce: false,
             },
             queue: Queue::default(),
             plans: vec![None; OBJECTS],

@@ -4,6 +4,7 @@
 //! that rest are not kept in memory; the ledger knows when they are due.
 
 mod entry;
+mod load;
 mod persist;
 mod settle;
 mod tell;

@@ -6,8 +6,8 @@ use tidegate_cdn::{Bucket, Kind, Vendor};
 use tidegate_core::budget::{Budget, BudgetState, CallKind, Rule, Span};
 use tidegate_core::placement::{Change, Limits, Lookup};
 
-/// Windows from this length on keep a fifth for new takedowns.
-const RESERVED_FROM: Duration = Duration::from_secs(3600);
+/// Bans counted in windows from this length on are scarce: a fifth is kept for new takedowns.
+const DAILY_FROM: Duration = Duration::from_secs(3600);
 
 /// What a vendor allows an account. Wangsu does not say where its day begins, so any 24 hours are
 /// taken for one.
@@ -25,12 +25,12 @@ fn rule(bucket: &Bucket) -> Rule {
         kinds: bucket.kinds.iter().map(|kind| call_kind(*kind)).collect(),
         calls,
         span: Span::Sliding(bucket.per * widened),
-        reserve: if bucket.per >= RESERVED_FROM && bucket.kinds.contains(&Kind::Forbid) {
-            calls / 5
-        } else {
-            0
-        },
+        reserve: if is_daily(bucket) { calls / 5 } else { 0 },
     }
+}
+
+fn is_daily(bucket: &Bucket) -> bool {
+    bucket.per >= DAILY_FROM && bucket.kinds.contains(&Kind::Forbid)
 }
 
 /// The budget of an account of this vendor, going on where `kept` stood.
@@ -56,6 +56,7 @@ pub fn object_limits(vendor: Vendor, has_play_domain: bool, call_timeout: Durati
             Vendor::Ws | Vendor::Tencent | Vendor::Huawei => Lookup::Object,
         },
         call_timeout,
+        scarce: limits.buckets.iter().any(is_daily),
     }
 }
 

@@ -28,8 +28,6 @@ pub(super) struct Entry {
     pub(super) plan: Option<Plan>,
     /// When to step again, on the steady clock.
     pub(super) timer: Option<UnixMs>,
-    /// There is something to keep.
-    pub(super) dirty: bool,
     pub(super) slots: Vec<Slot>,
     /// What the vendor said last, and its id of that call.
     pub(super) said: Option<(String, Option<String>)>,
@@ -62,7 +60,6 @@ impl Entry {
             limits: object_limits(account.signer.vendor(), false, call_timeout),
             plan: None,
             timer: None,
-            dirty: false,
             slots: Vec::new(),
             said: None,
         };
@@ -95,15 +92,15 @@ impl Entry {
         self.owners = owners;
     }
 
-    /// Plans anew. Settles what needs no call.
-    pub(super) fn step(&mut self, epoch: Epoch, now: Now) -> Plan {
+    /// Plans anew. Settles what needs no call, and says whether it did.
+    pub(super) fn step(&mut self, epoch: Epoch, now: Now) -> (Plan, bool) {
         let mut plan = reconcile::step(&self.object, &self.wants, &self.limits, epoch, now);
-        if plan.action == Action::Settle {
+        let settles = plan.action == Action::Settle;
+        if settles {
             self.object.settle(&self.wants, now);
-            self.dirty = true;
             plan = reconcile::step(&self.object, &self.wants, &self.limits, epoch, now);
         }
-        plan
+        (plan, settles)
     }
 
     /// The stream as a call names it; `None` while its target is not known here.
@@ -141,15 +138,13 @@ impl Entry {
         })
     }
 
-    /// Where it should be, with nothing to do, nothing to keep and nobody waiting until a distant
-    /// instant.
+    /// Where it should be, with nothing to do and nobody waiting until a distant instant.
     pub(super) fn rests(&self, until: UnixMs) -> bool {
         let waits = self
             .plan
             .is_none_or(|plan| matches!(plan.action, Action::Wait));
         waits
             && !self.is_pending()
-            && !self.dirty
             && self.slots.is_empty()
             && self.object.in_flight.is_none()
             && self.timer.is_none_or(|timer| timer > until)

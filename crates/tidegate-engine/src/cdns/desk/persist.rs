@@ -16,8 +16,7 @@ impl Work {
     pub(super) async fn keep(&mut self) -> Result<(), LedgerError> {
         loop {
             let now = self.now();
-            let dirty = self.entries.iter().filter(|(_, entry)| entry.dirty);
-            let keys: Vec<ObjectKey> = dirty.map(|(key, _)| key.clone()).take(BATCH).collect();
+            let keys = self.dirty();
             if keys.is_empty() && !self.budget_dirty {
                 return Ok(());
             }
@@ -111,11 +110,11 @@ impl Work {
             self.read_again(&key);
             return;
         };
+        self.unmark(&key);
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
         entry.version = version;
-        entry.dirty = false;
         for by in accepted {
             let row = entry.owners.iter_mut().find(|o| o.owner.id.0 == by.target);
             if let Some(row) = row {

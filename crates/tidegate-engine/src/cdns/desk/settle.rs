@@ -69,7 +69,6 @@ impl Work {
             self.desk.budget.lock().on_lifted();
             self.budget_dirty = true;
         }
-        entry.dirty = true;
         entry.said = Some((
             called.report.words.clone(),
             called.report.request_id.clone(),
@@ -79,6 +78,7 @@ impl Work {
             Progress::Forbid(until) => self.forbid_at_once(&called.key, called.serial, until),
             Progress::Done | Progress::Stale => {}
         }
+        self.mark(&called.key);
         self.touched.insert(called.key);
     }
 
@@ -186,7 +186,9 @@ impl Work {
         };
         let before = entry.object.belief;
         entry.object.on_observed(seen, now);
-        entry.dirty |= before != entry.object.belief;
+        if before != entry.object.belief {
+            self.mark(&key);
+        }
         self.touched.insert(key);
     }
 
@@ -208,7 +210,7 @@ impl Work {
                 "a ban of ours is gone from the vendor's list: it is set again"
             );
         }
-        entry.dirty = true;
+        self.mark(&key);
         self.touched.insert(key);
     }
 }

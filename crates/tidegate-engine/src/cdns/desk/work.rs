@@ -1,6 +1,6 @@
 //! The task behind a desk: load, step, pick, keep, call.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tidegate_core::reconcile::{Action, Object};
 use tidegate_core::{AppId, UnixMs};
 use tidegate_ledger::LedgerError;
 use tidegate_ledger::cdns::ObjectKey;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,15 +28,15 @@ const MOST_OUT: usize = 64;
 /// Objects read or kept at once.
 pub(super) const BATCH: usize = 256;
 /// How often the ledger is asked for objects that are due.
-const SCAN_EVERY: Duration = Duration::from_secs(60);
+pub(super) const SCAN_EVERY: Duration = Duration::from_secs(60);
 /// An object that rests for longer than this is not kept in memory.
 const KEEP: Duration = Duration::from_secs(90);
 /// After the ledger failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// While another process may be calling for an object.
 const LEASED: Duration = Duration::from_secs(1);
-/// Keys of one page of a scan.
-const PAGE: usize = 1024;
+/// How long a desk that is closed waits for calls that are out.
+const LAST_CALLS: Duration = Duration::from_secs(3);
 
 pub(super) struct Work {
     pub(super) engine: Arc<Engine>,
@@ -43,27 +44,31 @@ pub(super) struct Work {
     pub(super) desk: Arc<Desk>,
     pub(super) directory: Arc<CdnDirectory>,
     pub(super) entries: HashMap<ObjectKey, Entry>,
-    queue: Queue<ObjectKey>,
+    pub(super) queue: Queue<ObjectKey>,
     pub(super) breaker: Breaker,
     pub(super) budget_dirty: bool,
-    timers: BTreeSet<(UnixMs, ObjectKey)>,
-    /// Objects to read, with who waits for them.
-    to_load: HashMap<ObjectKey, Vec<Slot>>,
+    pub(super) timers: BTreeSet<(UnixMs, ObjectKey)>,
+    /// Objects to read, with who waits for them, and in which order they are read.
+    pub(super) to_load: HashMap<ObjectKey, Vec<Slot>>,
+    pub(super) load_order: VecDeque<ObjectKey>,
+    /// Objects with something to keep.
+    pub(super) dirty: HashSet<ObjectKey>,
     /// What is to be told to an object once it is read.
-    after_load: Vec<Event>,
+    pub(super) after_load: Vec<Event>,
     pub(super) touched: HashSet<ObjectKey>,
     /// Calls that were begun in this turn and are not out yet.
     pub(super) begun: Vec<Begun>,
     out: usize,
     /// When the queue may have something that fits.
     queue_wait: Option<UnixMs>,
-    next_scan: UnixMs,
+    pub(super) next_scan: UnixMs,
     /// The ledger failed: nothing is tried before this.
     pub(super) rest_until: Option<UnixMs>,
     pub(super) next_look_round: UnixMs,
     tasks: TaskTracker,
     stop: CancellationToken,
-    stopping: bool,
+    /// Since when no more calls are begun.
+    stopping: Option<Instant>,
 }
 
 /// A call that goes out once it is written down.
@@ -93,6 +98,8 @@ impl Work {
             budget_dirty: false,
             timers: BTreeSet::new(),
             to_load: HashMap::new(),
+            load_order: VecDeque::new(),
+            dirty: HashSet::new(),
             after_load: Vec::new(),
             touched: HashSet::new(),
             begun: Vec::new(),
@@ -103,7 +110,7 @@ impl Work {
             next_look_round: UnixMs(i64::MIN),
             tasks: tasks.clone(),
             stop,
-            stopping: false,
+            stopping: None,
         }
     }
 
@@ -117,18 +124,20 @@ impl Work {
 
     pub(super) async fn stopped(&self) {
         match self.stopping {
-            true => std::future::pending().await,
-            false => self.stop.cancelled().await,
+            Some(since) => tokio::time::sleep_until(since + LAST_CALLS).await,
+            None => self.stop.cancelled().await,
         }
     }
 
-    /// No more calls are begun; those that are out come to their end.
+    /// No more calls are begun; those that are out are given a moment to come to their end. What
+    /// is not heard of by then is in doubt, as after a crash.
     pub(super) fn stop(&mut self) {
-        self.stopping = true;
+        self.stopping.get_or_insert_with(Instant::now);
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.stopping && self.out == 0
+        let over = |since: Instant| self.out == 0 || since.elapsed() >= LAST_CALLS;
+        self.stopping.is_some_and(over)
     }
 
     /// How long there is nothing to do.
@@ -171,7 +180,7 @@ impl Work {
     }
 
     async fn turn_with_ledger(&mut self, now: Now) -> Result<(), LedgerError> {
-        if now.steady >= self.next_scan && !self.stopping {
+        if now.steady >= self.next_scan && self.stopping.is_none() {
             self.scan(now).await?;
             self.next_scan = now.steady.plus(SCAN_EVERY);
         }
@@ -186,7 +195,7 @@ impl Work {
         for key in std::mem::take(&mut self.touched) {
             self.step(&key);
         }
-        if !self.stopping {
+        if self.stopping.is_none() {
             self.pick();
         }
         self.keep().await?;
@@ -194,9 +203,9 @@ impl Work {
         Ok(())
     }
 
-    fn on_event(&mut self, event: Event) {
+    pub(super) fn on_event(&mut self, event: Event) {
         match event {
-            Event::Wake(key, slot) => self.to_load.entry(key).or_default().extend(slot),
+            Event::Wake(key, slot) => self.read_soon(key, slot),
             Event::Called(called) => {
                 self.out = self.out.saturating_sub(1);
                 self.on_called(*called);
@@ -206,6 +215,7 @@ impl Work {
             Event::Directory => self.on_directory(),
             Event::Replaced => {
                 self.entries.clear();
+                self.dirty.clear();
                 self.queue = Queue::default();
                 self.timers.clear();
                 self.next_scan = UnixMs(i64::MIN);
@@ -226,8 +236,9 @@ impl Work {
             self.count_apps();
             self.next_scan = UnixMs(i64::MIN);
         }
-        for key in self.entries.keys() {
-            self.to_load.entry(key.clone()).or_default();
+        let keys: Vec<ObjectKey> = self.entries.keys().cloned().collect();
+        for key in keys {
+            self.read_soon(key, None);
         }
     }
 
@@ -243,107 +254,34 @@ impl Work {
         self.desk.budget.lock().set_apps(apps);
     }
 
-    /// Asks the ledger what is due.
-    async fn scan(&mut self, now: Now) -> Result<(), LedgerError> {
-        let before = now.steady.plus(SCAN_EVERY);
-        let id = self.account.account.id;
-        let mut after: Option<ObjectKey> = None;
-        loop {
-            let ledger = self.engine.ledger();
-            let keys = ledger.due_objects(id, before, after.as_ref(), PAGE).await?;
-            let last = keys.len() < PAGE;
-            after = keys.last().cloned();
-            for key in keys {
-                if !self.entries.contains_key(&key) {
-                    self.to_load.entry(key).or_default();
-                }
-            }
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Reads what was woken: those that somebody waits for first, and a bounded number at a time.
-    async fn load(&mut self) -> Result<(), LedgerError> {
-        let mut keys: Vec<ObjectKey> = self.to_load.keys().cloned().collect();
-        keys.sort_by_key(|key| self.to_load.get(key).is_none_or(Vec::is_empty));
-        keys.truncate(BATCH);
-        if keys.is_empty() {
-            return Ok(());
-        }
-        for row in self.engine.ledger().objects(&keys).await? {
-            let key = row.key.clone();
-            let slots = self.to_load.remove(&key).unwrap_or_default();
-            let timeout = self.engine.cdns().options().client.total_timeout;
-            match self.entries.get_mut(&key) {
-                Some(entry) if entry.version >= row.version => {
-                    entry.set_owners(row.owners, &self.account, &self.directory);
-                    entry.slots.extend(slots);
-                }
-                _ => {
-                    let mut entry = Entry::load(row, &self.account, &self.directory, timeout);
-                    self.take_over(&mut entry);
-                    let before = self.entries.remove(&key);
-                    entry
-                        .slots
-                        .extend(before.into_iter().flat_map(|entry| entry.slots));
-                    entry.slots.extend(slots);
-                    self.entries.insert(key.clone(), entry);
-                }
-            }
-            self.touched.insert(key);
-        }
-        for key in keys {
-            self.to_load.remove(&key);
-        }
-        if self.to_load.is_empty() {
-            for event in std::mem::take(&mut self.after_load) {
-                self.on_event(event);
-            }
-        }
-        Ok(())
-    }
-
-    /// The object is at rest: it is read, and then told.
-    pub(super) fn load_for(&mut self, key: ObjectKey, event: Event) {
-        self.to_load.entry(key).or_default();
-        self.after_load.push(event);
-    }
-
-    /// Where no other process can be at work, a lease is one of an earlier run of this one.
-    fn take_over(&self, entry: &mut Entry) {
-        let holder = &self.engine.cdns().holder;
-        let lease = entry.object.lease.as_ref();
-        let foreign = lease.is_some_and(|lease| lease.holder != *holder);
-        if foreign && self.engine.ledger().is_exclusive() {
-            entry.object.take_over(self.now());
-            entry.dirty = true;
-        }
-    }
-
     fn step(&mut self, key: &ObjectKey) {
         let (now, epoch) = (self.now(), self.epoch());
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
         let held_ban = entry.object.holds_ban();
-        let plan = entry.step(epoch, now);
+        let (plan, settled) = entry.step(epoch, now);
+        if settled {
+            self.dirty.insert(key.clone());
+        }
         if held_ban && !entry.object.holds_ban() {
             self.desk.budget.lock().on_lifted();
             self.budget_dirty = true;
         }
+        let leased = !entry.object.is_free_for(&self.engine.cdns().holder, now);
         if entry.plan != Some(plan) {
             self.queue.remove(key);
-            let known = entry.target.is_some();
-            if let Some(work) = plan.work(key.clone(), &entry.wants, now).filter(|_| known) {
+            // A call of another process may be out, or the target be one not heard of here yet.
+            let may_call = entry.target.is_some() && !leased;
+            if let Some(work) = plan
+                .work(key.clone(), &entry.wants, now)
+                .filter(|_| may_call)
+            {
                 self.queue.push(work);
                 self.queue_wait = Some(now.steady);
             }
-            entry.plan = Some(plan);
+            entry.plan = may_call.then_some(plan);
         }
-        let holder = &self.engine.cdns().holder;
-        let leased = !entry.object.is_free_for(holder, now);
         let mut next = plan.next;
         if leased {
             let soon = now.steady.plus(LEASED);
@@ -362,6 +300,9 @@ impl Work {
 
     fn forget_if_at_rest(&mut self, key: &ObjectKey, now: Now) {
         let horizon = now.steady.plus(KEEP);
+        if self.dirty.contains(key) {
+            return;
+        }
         let Some(entry) = self.entries.get(key).filter(|entry| entry.rests(horizon)) else {
             return;
         };
@@ -410,7 +351,7 @@ impl Work {
         });
         match (plan, serial, object) {
             (Some(plan), Some(serial), Some(object)) => {
-                entry.dirty = true;
+                self.dirty.insert(key.clone());
                 if matches!(plan.action, Action::Forbid { .. }) {
                     entry.look_first(&self.desk, &key.stream);
                 }
@@ -451,22 +392,26 @@ impl Work {
         });
     }
 
-    pub(super) fn out(&self) -> usize {
-        self.out
+    /// There is something to keep.
+    pub(super) fn mark(&mut self, key: &ObjectKey) {
+        self.dirty.insert(key.clone());
     }
 
-    /// The object has to be read again: another process wrote it.
-    pub(super) fn read_again(&mut self, key: &ObjectKey) {
-        if let Some(entry) = self.entries.remove(key) {
-            if let Some(timer) = entry.timer {
-                self.timers.remove(&(timer, key.clone()));
-            }
-            self.queue.remove(key);
-            self.to_load
-                .entry(key.clone())
-                .or_default()
-                .extend(entry.slots);
-        }
+    /// Objects to keep, a bounded number.
+    pub(super) fn dirty(&self) -> Vec<ObjectKey> {
+        let known = self
+            .dirty
+            .iter()
+            .filter(|key| self.entries.contains_key(*key));
+        known.take(BATCH).cloned().collect()
+    }
+
+    pub(super) fn unmark(&mut self, key: &ObjectKey) {
+        self.dirty.remove(key);
+    }
+
+    pub(super) fn out(&self) -> usize {
+        self.out
     }
 
     /// Why queued work waits, for people.
