@@ -72,6 +72,7 @@ async fn a_ban_that_stands_is_reported_with_its_call_and_its_renewal() {
     let end = rig.engine.now().plus(Duration::from_secs(7200));
     rig.decide("cam-8", AskKind::Forbid(AskedEnd::At(end)))
         .await;
+    rig.converged("cam-8").await;
     let short = cdn(&rig, "cam-8", Vendor::Huawei).await;
     assert_eq!(
         (short.next.at, &short.next.call),
@@ -203,6 +204,7 @@ async fn who_shares_a_name_is_told_and_who_keeps_it_banned() {
     assert_eq!((shared.with[0].app, shared.with[0].want), (other, None));
     rig.decide_for(other, "cam-7", FOREVER).await;
     rig.decide_for(rig.app, "cam-7", AskKind::Resume).await;
+    rig.converged("cam-7").await;
     let shared = cdn(&rig, "cam-7", Vendor::Tencent).await.shared;
     let shared = shared.expect("a name is shared");
     assert!(shared.kept_banned);
@@ -218,6 +220,7 @@ async fn what_was_seen_is_told_with_the_look_that_first_showed_it() {
     let at = Box::start(Vendor::Ws, |_| {}).await;
     let (_, target) = rig.connect(&at).await;
     rig.decide("cam-7", FOREVER).await;
+    rig.converged("cam-7").await;
     let observed = at_vendor(&rig, "cam-7", Vendor::Ws).await.observed;
     assert_eq!((observed.state, observed.at), (ObservedState::Unknown, None));
     let (first, last) = (UnixMs(1_700_000_000_000), UnixMs(1_700_000_060_000));
