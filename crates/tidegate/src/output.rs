@@ -130,7 +130,11 @@ mod tests {
 
     #[test]
     fn long_text_is_wrapped_between_words_and_escaped() {
-        let text = wrapped("  next", 8, &format!("{}\u{1b}[31m end", "word ".repeat(40)));
+        let text = wrapped(
+            "  next",
+            8,
+            &format!("{}\u{1b}[31m end", "word ".repeat(40)),
+        );
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[0].starts_with("  next  word word"));

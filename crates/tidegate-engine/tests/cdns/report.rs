@@ -222,7 +222,10 @@ async fn what_was_seen_is_told_with_the_look_that_first_showed_it() {
     rig.decide("cam-7", FOREVER).await;
     rig.converged("cam-7").await;
     let observed = at_vendor(&rig, "cam-7", Vendor::Ws).await.observed;
-    assert_eq!((observed.state, observed.at), (ObservedState::Unknown, None));
+    assert_eq!(
+        (observed.state, observed.at),
+        (ObservedState::Unknown, None)
+    );
     let (first, last) = (UnixMs(1_700_000_000_000), UnixMs(1_700_000_060_000));
     let key = rig.key("cam-7");
     let seen = |evidence, at| LookSave {

@@ -134,6 +134,11 @@ fn engine(engine: &Engine, out: &mut Out<'_>) -> fmt::Result {
         stats.replays.get(),
     )?;
     out.counter(
+        "tidegate_still_live",
+        "Streams seen live past the deadline after a CDN accepted their ban",
+        stats.still_live.get(),
+    )?;
+    out.counter(
         "tidegate_attempts_lost",
         "Attempts that could not be queued for recording",
         stats.attempts_lost.get(),

@@ -47,11 +47,9 @@ const FIGURES: [Figure; 8] = [
             Some(age.map_or(0.0, |age| age.as_secs_f64()))
         },
     ),
-    (
-        "tidegate_cdn_in_flight",
-        "Calls that are out",
-        |view, _| count(view.in_flight),
-    ),
+    ("tidegate_cdn_in_flight", "Calls that are out", |view, _| {
+        count(view.in_flight)
+    }),
     (
         "tidegate_cdn_breaker_open",
         "1 while the account fails call after call and only takedowns are tried",
@@ -89,7 +87,34 @@ pub(super) fn encode(cdns: &Cdns, now: UnixMs, out: &mut Out<'_>) -> fmt::Result
         }
     }
     calls(&desks, out)?;
-    limits(&desks, out)
+    limits(&desks, out)?;
+    drift(&desks, out)
+}
+
+/// Accounts whose lists were never compared have none.
+fn drift(desks: &[Desk], out: &mut Out<'_>) -> fmt::Result {
+    let mut encoder = out.0.encode_descriptor(
+        "tidegate_cdn_drift",
+        "What differed when the vendor's lists were last compared with the ledger",
+        None,
+        MetricType::Gauge,
+    )?;
+    for (account, view) in desks {
+        let Some(drift) = &view.drift else {
+            continue;
+        };
+        for (what, found) in [
+            ("foreign", drift.foreign),
+            ("vanished", drift.vanished),
+            ("live", drift.live),
+        ] {
+            let [name, vendor] = labels(account);
+            let labels = [name, vendor, ("what", what)];
+            let found = i64::try_from(found).unwrap_or(i64::MAX);
+            ConstGauge::new(found).encode(encoder.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
 }
 
 fn calls(desks: &[Desk], out: &mut Out<'_>) -> fmt::Result {
