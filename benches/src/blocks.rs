@@ -49,7 +49,9 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     let began = Instant::now();
     let tidegate = Tidegate::start_in(&bench.server, dir)?;
     let started = began.elapsed().as_secs_f64();
+    let start_cpu = tidegate.server.cpu_seconds();
     table.held("start to serving", started, "s", START, Better::Lower);
+    table.plain("CPU of the start", start_cpu, "s");
     refuses(&tidegate, blocks)?;
     std::thread::sleep(rest / 4);
     let before = tidegate.server.cpu_seconds();

@@ -7,6 +7,7 @@
 
 mod api;
 mod blocks;
+mod cdns;
 mod curve;
 mod cut;
 mod decisions;
@@ -49,6 +50,8 @@ enum Part {
     Api,
     /// Decisions against the limits of simulated vendors, on a simulated clock.
     Quotas,
+    /// A forbid that four simulated CDNs have to accept, beside the slowest of them alone.
+    Cdns,
     /// Players, lag and CPU.
     Fanout,
     /// Resident memory of whatever stands idle.
@@ -138,6 +141,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Part::Decisions,
         Part::Api,
         Part::Quotas,
+        Part::Cdns,
         Part::Memory,
         Part::Blocks,
         Part::Fanout,
@@ -154,6 +158,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Part::Decisions => decisions::run(&bench)?,
             Part::Api => queries::run(&bench)?,
             Part::Quotas => quotas::run(&bench)?,
+            Part::Cdns => cdns::run(&bench)?,
             Part::Fanout => fanout::run(&bench)?,
             Part::Memory => memory::run(&bench)?,
             Part::Blocks => blocks::run(&bench)?,
