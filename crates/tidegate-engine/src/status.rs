@@ -39,7 +39,8 @@ pub struct Observation {
     pub state: ObservedState,
     /// When the look began; `None`: nobody ever looked.
     pub at: Option<UnixMs>,
-    /// While it is dark: the look that first showed it, as far as that is still in the history.
+    /// While it is dark: the look that first showed it since the CDN accepted the newest decision,
+    /// as far as that is still in the history.
     pub dark_since: Option<UnixMs>,
 }
 
@@ -140,17 +141,20 @@ fn seen(placement: Option<&Placement>, attempts: &[Attempt]) -> Observation {
         Some(Evidence::Dark) => ObservedState::Dark,
         Some(Evidence::Unknown) | None => ObservedState::Unknown,
     };
-    let looks = |attempt: &&Attempt| {
-        placement.is_some_and(|placement| placement.target.id == attempt.target)
-            && matches!(attempt.result, AttemptResult::Dark | AttemptResult::Live)
-    };
-    let newest = attempts.iter().find(looks);
-    let dark = newest.filter(|look| look.result == AttemptResult::Dark);
+    let dark_since = placement.filter(|_| state == ObservedState::Dark);
+    let dark_since = dark_since.and_then(|placement| {
+        let looks = attempts
+            .iter()
+            .filter(|attempt| attempt.target == placement.target.id);
+        looks
+            .filter(|attempt| Some(attempt.at) >= placement.accepted_at)
+            .take_while(|attempt| attempt.result != AttemptResult::Live)
+            .filter(|attempt| attempt.result == AttemptResult::Dark)
+            .last()
+    });
     Observation {
         state,
         at: observed.map(|observed| observed.at),
-        dark_since: dark
-            .filter(|_| state == ObservedState::Dark)
-            .map(|look| look.at),
+        dark_since: dark_since.map(|look| look.at),
     }
 }

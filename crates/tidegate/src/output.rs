@@ -64,7 +64,13 @@ pub(crate) fn wrapped(label: &str, width: usize, text: &str) -> String {
     let text = printable(text, 2000);
     let mut out = format!("{label:width$}");
     let mut column = width;
-    for (count, word) in text.split(' ').enumerate() {
+    let mut in_command = false;
+    // A command in backticks stays whole, to be copied.
+    let breaks = |c: char| {
+        in_command ^= c == '`';
+        c == ' ' && !in_command
+    };
+    for (count, word) in text.split(breaks).enumerate() {
         let length = word.chars().count();
         if count > 0 && column + 1 + length > COLUMNS {
             out.push('\n');
@@ -141,6 +147,8 @@ mod tests {
         assert!(lines[1..].iter().all(|line| line.starts_with("        w")));
         assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
         assert!(text.ends_with("\\u{1b}[31m end"), "{text}");
+        let command = format!("{}; `tidegate status cam-7` tells", "x".repeat(80));
+        assert!(wrapped("", 0, &command).contains("\n`tidegate status cam-7` tells"));
         let long = wrapped("a", 4, &"x".repeat(150));
         assert_eq!(long.lines().count(), 1);
     }

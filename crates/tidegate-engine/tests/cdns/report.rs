@@ -226,7 +226,8 @@ async fn what_was_seen_is_told_with_the_look_that_first_showed_it() {
         (observed.state, observed.at),
         (ObservedState::Unknown, None)
     );
-    let (first, last) = (UnixMs(1_700_000_000_000), UnixMs(1_700_000_060_000));
+    let first = rig.engine.now().plus(Duration::from_secs(10));
+    let last = first.plus(Duration::from_secs(60));
     let key = rig.key("cam-7");
     let seen = |evidence, at| LookSave {
         key: key.clone(),
@@ -248,8 +249,10 @@ async fn what_was_seen_is_told_with_the_look_that_first_showed_it() {
     };
     rig.ledger
         .record_attempts(vec![
+            look(UnixMs(first.0 - 100_000), AttemptResult::Dark),
             look(UnixMs(first.0 - 5000), AttemptResult::Live),
             look(first, AttemptResult::Dark),
+            look(last, AttemptResult::Dark),
         ])
         .await
         .expect("recorded");

@@ -156,7 +156,7 @@ fn observed(target: &Value) -> String {
         ("unknown", at) => format!("unknown: a look at {at} showed nothing that counts"),
         (word, at) => match text(target, "dark_since").as_str() {
             "-" => format!("{word} at {at}"),
-            since if since == at => format!("{word} at {at}"),
+            since if since >= at => format!("{word} at {at}"),
             since => format!("{word} at {at}, first seen dark at {since}"),
         },
     }
