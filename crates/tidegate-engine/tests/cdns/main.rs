@@ -8,4 +8,5 @@
 mod drift;
 mod proof;
 mod reconcile;
+mod report;
 mod rig;
