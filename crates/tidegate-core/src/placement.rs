@@ -279,6 +279,11 @@ impl Trouble {
         self.want.is_like(want)
     }
 
+    /// Whether it was met under this epoch: what was met under another is tried again at once.
+    pub fn is_under(&self, epoch: Epoch) -> bool {
+        self.epoch == epoch
+    }
+
     /// When the next attempt is due, on the steady clock.
     pub fn next_attempt(&self) -> UnixMs {
         self.wait.until()

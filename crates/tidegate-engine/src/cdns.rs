@@ -12,7 +12,9 @@ mod directory;
 mod drift;
 mod gather;
 mod limits;
+mod preview;
 mod prober;
+mod report;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub use directory::{AccountEntry, CdnDirectory, TargetEntry, Unusable};
 pub use drift::DriftView;
 pub(crate) use gather::{Gather, Slot};
 pub use limits::{budget, call_kind, object_limits, rules};
+pub use preview::{Preview, TargetPreview};
+pub use report::{AcceptedCall, CdnReport, LastError, Next, Shared, Sharer};
 
 use self::desk::Desk;
 use crate::engine::Engine;

@@ -27,4 +27,4 @@ pub use decide::{Answered, DecideError, Reply, ResultWord, TargetResult};
 pub use engine::{Engine, Options};
 pub use nonces::{Claim, Ticket};
 pub use stats::Stats;
-pub use status::{ObservedState, StreamReport};
+pub use status::{Observation, ObservedState, StreamReport, TargetReport};

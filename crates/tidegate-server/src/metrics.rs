@@ -1,5 +1,5 @@
 //! `/metrics`: counters of calls kept here, and everything else read where it is kept when the
-//! page is asked for. No stream and no App is ever a label.
+//! page is asked for. No stream and no App is ever a label; accounts at vendors are.
 
 mod page;
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod authentication;
+mod cdns;
 mod decisions;
 mod health;
 mod nonces;

@@ -16,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tidegate_engine::CdnOptions;
 use tidegate_ledger::LedgerUrl;
 use tidegate_origin::Options as Origin;
 use toml::de::{DeTable, DeValue};
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) server_api: ServerApi,
     pub(crate) api: Api,
+    pub(crate) cdn: Cdn,
+    pub(crate) probe: Probe,
     pub(crate) ledger: LedgerConfig,
     pub(crate) secrets: Secrets,
     /// `rtmp`, `media` and `distributors` in here are filled in by [`Config::origin_options`].
@@ -69,6 +72,8 @@ pub(crate) enum LogFormat {
 #[derive(Clone, Debug)]
 pub(crate) struct ServerApi {
     pub(crate) default_forbid: Duration,
+    /// How long an answer waits for what CDNs say.
+    pub(crate) answer_within: Duration,
     pub(crate) auth_codes: AuthCodes,
     pub(crate) rates: Rates,
 }
@@ -101,6 +106,24 @@ pub(crate) struct Api {
     pub(crate) drain: Duration,
 }
 
+/// Calls to vendors.
+#[derive(Clone, Debug)]
+pub(crate) struct Cdn {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) read_timeout: Duration,
+    pub(crate) total_timeout: Duration,
+    /// Zero: never.
+    pub(crate) drift_check: Duration,
+}
+
+/// Looks at streams.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    pub(crate) alarm_after: Duration,
+    pub(crate) look_bytes: u64,
+    pub(crate) daily_bytes: u64,
+}
+
 /// Where the ledger is.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerConfig {
@@ -122,6 +145,7 @@ impl Default for Config {
             distributors: 0,
             ..Origin::default()
         };
+        let cdn = CdnOptions::default();
         Self {
             data_dir: PathBuf::from("./tidegate-data"),
             listen: Listen {
@@ -136,6 +160,7 @@ impl Default for Config {
             },
             server_api: ServerApi {
                 default_forbid: Duration::from_secs(24 * 3600),
+                answer_within: cdn.answer_within,
                 auth_codes: AuthCodes::Action,
                 rates: Rates {
                     forbid_cdn_live_stream: 20,
@@ -151,6 +176,17 @@ impl Default for Config {
                 body_timeout: Duration::from_secs(10),
                 write_timeout: Duration::from_secs(10),
                 drain: Duration::from_secs(5),
+            },
+            cdn: Cdn {
+                connect_timeout: cdn.client.connect_timeout,
+                read_timeout: cdn.client.read_timeout,
+                total_timeout: cdn.client.total_timeout,
+                drift_check: cdn.drift_check,
+            },
+            probe: Probe {
+                alarm_after: cdn.alarm_after,
+                look_bytes: cdn.look_bytes,
+                daily_bytes: cdn.daily_look_bytes,
             },
             ledger: LedgerConfig { url: None },
             secrets: Secrets { key_file: None },
@@ -189,10 +225,77 @@ impl Config {
             data_dir.clone_into(&mut config.data_dir);
         }
         if problems.is_empty() {
+            config.check_together(&mut problems);
+        }
+        if problems.is_empty() {
             Ok(config)
         } else {
             Err(ConfigError(problems))
         }
+    }
+
+    /// How vendors are called and looked at.
+    pub(crate) fn cdn_options(&self) -> CdnOptions {
+        let mut options = CdnOptions {
+            answer_within: self.server_api.answer_within,
+            alarm_after: self.probe.alarm_after,
+            drift_check: self.cdn.drift_check,
+            look_bytes: self.probe.look_bytes,
+            daily_look_bytes: self.probe.daily_bytes,
+            ..CdnOptions::default()
+        };
+        options.client.connect_timeout = self.cdn.connect_timeout;
+        options.client.read_timeout = self.cdn.read_timeout;
+        options.client.total_timeout = self.cdn.total_timeout;
+        options
+    }
+
+    /// Values that are right by themselves and do not go together.
+    fn check_together(&self, problems: &mut Vec<Problem>) {
+        let (answer, cdn) = (self.server_api.answer_within, &self.cdn);
+        let times = [
+            (
+                "api.write_timeout",
+                self.api.write_timeout,
+                "server_api.answer_within",
+                answer,
+                "a connection has to outlive the wait of its answer",
+            ),
+            (
+                "api.drain",
+                self.api.drain,
+                "server_api.answer_within",
+                answer,
+                "a stop would cut answers short that still wait for CDNs",
+            ),
+            (
+                "cdn.total_timeout",
+                cdn.total_timeout,
+                "cdn.connect_timeout",
+                cdn.connect_timeout,
+                "a call is over before its connection could be given up",
+            ),
+            (
+                "cdn.total_timeout",
+                cdn.total_timeout,
+                "cdn.read_timeout",
+                cdn.read_timeout,
+                "a call is over before its answer could be given up",
+            ),
+        ];
+        let wrong = times
+            .into_iter()
+            .filter(|(_, long, _, short, _)| long < short)
+            .map(|(longer, _, shorter, _, why)| (longer, shorter, why));
+        let sizes = (self.probe.daily_bytes < self.probe.look_bytes).then_some((
+            "probe.daily_bytes",
+            "probe.look_bytes",
+            "not even one look would fit",
+        ));
+        problems.extend(wrong.chain(sizes).map(|(more, less, why)| Problem {
+            place: Place::Together(more, less),
+            what: format!("{why}; raise the one or lower the other"),
+        }));
     }
 
     /// The origin's options with addresses and the machine's size filled in.
@@ -312,6 +415,8 @@ enum Place {
     /// File, and the line if there is one.
     File(PathBuf, Option<usize>),
     Variable(String),
+    /// The first of two keys is less than the second.
+    Together(&'static str, &'static str),
 }
 
 impl fmt::Display for ConfigError {
@@ -323,6 +428,9 @@ impl fmt::Display for ConfigError {
             match &problem.place {
                 Place::File(path, Some(line)) => write!(f, "{}:{line}: ", path.display())?,
                 Place::File(path, None) => write!(f, "{}: ", path.display())?,
+                Place::Together(less, more) => {
+                    write!(f, "`{less}` must not be less than `{more}`: ")?;
+                }
                 Place::Variable(name) => {
                     write!(
                         f,

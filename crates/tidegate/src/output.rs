@@ -55,6 +55,37 @@ pub(crate) fn table(
     line(&lines.join("\n"))
 }
 
+/// Columns of wrapped text.
+const COLUMNS: usize = 100;
+
+/// `text` after a label of `width` columns, wrapped between words, with later lines set in. Escapes
+/// what came from outside; longer than a table's cell may be, since it has lines of its own.
+pub(crate) fn wrapped(label: &str, width: usize, text: &str) -> String {
+    let text = printable(text, 2000);
+    let mut out = format!("{label:width$}");
+    let mut column = width;
+    let mut in_command = false;
+    // A command in backticks stays whole, to be copied.
+    let breaks = |c: char| {
+        in_command ^= c == '`';
+        c == ' ' && !in_command
+    };
+    for (count, word) in text.split(breaks).enumerate() {
+        let length = word.chars().count();
+        if count > 0 && column + 1 + length > COLUMNS {
+            out.push('\n');
+            out.push_str(&" ".repeat(width));
+            column = width;
+        } else if count > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
 /// Prints names and values, one pair a line.
 pub(crate) fn pairs(rows: &[(&str, String)]) -> Result<(), Failure> {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -102,6 +133,25 @@ fn terminal_safe(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_text_is_wrapped_between_words_and_escaped() {
+        let text = wrapped(
+            "  next",
+            8,
+            &format!("{}\u{1b}[31m end", "word ".repeat(40)),
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("  next  word word"));
+        assert!(lines[1..].iter().all(|line| line.starts_with("        w")));
+        assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
+        assert!(text.ends_with("\\u{1b}[31m end"), "{text}");
+        let command = format!("{}; `tidegate status cam-7` tells", "x".repeat(80));
+        assert!(wrapped("", 0, &command).contains("\n`tidegate status cam-7` tells"));
+        let long = wrapped("a", 4, &"x".repeat(150));
+        assert_eq!(long.lines().count(), 1);
+    }
 
     #[test]
     fn json_survives_terminal_escapes() {

@@ -151,7 +151,11 @@ impl Running {
         listen_file.remove();
         let options = config.origin_options();
         let hub = Hub::new(&options);
-        let engine = Engine::start(store.ledger(), hub.clone(), Default::default()).await?;
+        let settings = tidegate_engine::Options {
+            cdn: config.cdn_options(),
+            ..Default::default()
+        };
+        let engine = Engine::start(store.ledger(), hub.clone(), settings).await?;
         first_start::prepare(&engine, store.data_dir()).await?;
 
         let origin = Origin::bind(&options, hub, engine.clone())

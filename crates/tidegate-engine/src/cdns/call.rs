@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use tidegate_cdn::{
     Answer, Cdn, Done, ErrorClass, Failure, ForbiddenPage, Page, Quota, Standing, VendorObject,
 };
-use tidegate_core::UnixMs;
 use tidegate_core::budget::CallKind;
 use tidegate_core::lanes::Lane;
 use tidegate_core::placement::{Epoch, Refusal};
 use tidegate_core::reconcile::{self, Action, Outcome, Report};
+use tidegate_core::{AppId, UnixMs};
 use tidegate_ledger::cdns::ObjectKey;
 
 /// The longest wait that a vendor may ask for.
@@ -29,6 +29,8 @@ pub(crate) struct Call {
     pub(crate) lane: Lane,
     /// The account's epoch whose key it is signed with.
     pub(crate) epoch: Epoch,
+    /// Whose budget it was drawn from.
+    pub(crate) app: AppId,
 }
 
 /// What tells a call that is out from others.
@@ -36,8 +38,10 @@ pub(crate) struct Call {
 pub(crate) struct Ticket {
     pub(crate) key: ObjectKey,
     pub(crate) serial: u64,
+    pub(crate) action: Action,
     pub(crate) lane: Lane,
     pub(crate) epoch: Epoch,
+    pub(crate) app: AppId,
 }
 
 impl Call {
@@ -45,8 +49,10 @@ impl Call {
         Ticket {
             key: self.key.clone(),
             serial: self.serial,
+            action: self.action,
             lane: self.lane,
             epoch: self.epoch,
+            app: self.app,
         }
     }
 }

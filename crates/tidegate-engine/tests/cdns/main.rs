@@ -9,4 +9,5 @@ mod drift;
 mod pressure;
 mod proof;
 mod reconcile;
+mod report;
 mod rig;

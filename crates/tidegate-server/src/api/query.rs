@@ -1,6 +1,6 @@
 //! `QueryForbidCDNLiveStream`: what is forbidden at one vendor, from the recorded blocks.
 
-use tidegate_ledger::Vendor;
+use tidegate_ledger::{Target, Vendor};
 
 use super::Call;
 use super::actions::Found;
@@ -21,24 +21,22 @@ pub(crate) fn forbidden(call: &Call<'_>, params: &Params<'_>) -> Result<Found, R
             shown(word)
         ))
     })?;
-    let target = call
-        .entry
-        .targets
+    let targets = targets(call, vendor);
+    let engine = &call.attached.engine;
+    let (blocks, blocked) = match targets.is_empty() {
+        true => (Vec::new(), 0),
+        false => engine.blocks().list(call.entry.app.id, MOST),
+    };
+    let total = blocked.saturating_mul(targets.len());
+    let each = blocks
         .iter()
-        .find(|target| target.vendor == vendor);
-    let Some(target) = target else {
-        return Ok(Found {
-            message: "success".to_owned(),
-            data: wrap(vendor, Vec::new()),
-        });
-    };
-    let (blocks, total) = call.attached.engine.blocks().list(call.entry.app.id, MOST);
-    let (host, url_host) = match vendor {
-        Vendor::Origin => (call.origin_host.channel(), call.origin_host.in_url()),
-        _ => (&*target.publish_domain, &*target.publish_domain),
-    };
-    let mut rows = Vec::with_capacity(blocks.len() * 192);
-    for block in &blocks {
+        .flat_map(|block| targets.iter().map(move |target| (block, target)));
+    let mut rows = Vec::with_capacity(total.min(MOST) * 192);
+    for (block, target) in each.take(MOST) {
+        let (host, url_host) = match vendor {
+            Vendor::Origin => (call.origin_host.channel(), call.origin_host.in_url()),
+            _ => (&*target.publish_domain, &*target.publish_domain),
+        };
         if !rows.is_empty() {
             rows.push(b',');
         }
@@ -54,16 +52,29 @@ pub(crate) fn forbidden(call: &Call<'_>, params: &Params<'_>) -> Result<Found, R
         );
         rows.extend_from_slice(times.as_bytes());
     }
-    let message = match blocks.len() {
-        shown if shown < total => {
-            format!("success: the oldest {shown} of {total} forbidden streams are shown")
+    let message = match total {
+        0..=MOST => "success".to_owned(),
+        _ if targets.len() == 1 => {
+            format!("success: the oldest {MOST} of {total} forbidden streams are shown")
         }
-        _ => "success".to_owned(),
+        _ => format!("success: the oldest {MOST} of {total} forbidden URLs are shown"),
     };
     Ok(Found {
         message,
         data: wrap(vendor, rows),
     })
+}
+
+/// The App's targets of this vendor; a removed one is none, though its bans may yet have to go.
+fn targets<'a>(call: &'a Call<'_>, vendor: Vendor) -> Vec<&'a Target> {
+    let directory = call.attached.engine.cdns().directory();
+    let leaving = |target: &Target| {
+        let known = directory.target(target.id);
+        known.is_some_and(|known| known.target.leaving)
+    };
+    let all = call.entry.targets.iter();
+    all.filter(|target| target.vendor == vendor && !leaving(target))
+        .collect()
 }
 
 /// Puts the rows under the vendor's capitalised key.

@@ -1,5 +1,7 @@
 //! Everything on the page, read at the moment it is asked for.
 
+mod cdns;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ impl Collector for Page {
             return Ok(());
         };
         engine(&attached.engine, &mut out)?;
+        cdns::encode(attached.engine.cdns(), attached.engine.now(), &mut out)?;
         origin(&attached.engine.hub().metrics(), &mut out)?;
         for figure in attached.maintenance.figures() {
             let name = format!("tidegate_ledger_{}", figure.name);
@@ -129,6 +132,11 @@ fn engine(engine: &Engine, out: &mut Out<'_>) -> fmt::Result {
         "tidegate_replays",
         "Requests answered with the decision of an earlier one, as found by the ledger",
         stats.replays.get(),
+    )?;
+    out.counter(
+        "tidegate_still_live",
+        "Streams seen live past the deadline after a CDN accepted their ban",
+        stats.still_live.get(),
     )?;
     out.counter(
         "tidegate_attempts_lost",

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use tidegate_core::text::printable;
 use tidegate_core::{Ask, AskKind, AskedEnd, UnixMs, Until};
 use tidegate_engine::Reply;
+use tidegate_engine::cdns::Preview;
 
 use super::error::ApiError;
 use super::input;
+use super::streams::target;
 use super::{Context, Ctx};
 
 /// Longest reason, in characters.
@@ -23,12 +25,24 @@ struct Forbid {
     r#for: Option<String>,
     for_ever: Option<bool>,
     reason: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Resume {
     reason: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What is to be decided.
+struct Asked {
+    kind: AskKind,
+    reason: Option<String>,
+    /// Only say what would happen.
+    dry_run: bool,
 }
 
 pub(super) async fn forbid(
@@ -38,8 +52,12 @@ pub(super) async fn forbid(
 ) -> Result<Json<Value>, ApiError> {
     let asked: Forbid = input::body(&body)?;
     let now = context.attached.engine.now();
-    let end = end(&asked, now)?;
-    decide(&context, (&id, &stream), AskKind::Forbid(end), asked.reason).await
+    let asked = Asked {
+        kind: AskKind::Forbid(end(&asked, now)?),
+        reason: asked.reason,
+        dry_run: asked.dry_run,
+    };
+    decide(&context, (&id, &stream), asked).await
 }
 
 pub(super) async fn resume(
@@ -48,7 +66,12 @@ pub(super) async fn resume(
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let asked: Resume = input::body(&body)?;
-    decide(&context, (&id, &stream), AskKind::Resume, asked.reason).await
+    let asked = Asked {
+        kind: AskKind::Resume,
+        reason: asked.reason,
+        dry_run: asked.dry_run,
+    };
+    decide(&context, (&id, &stream), asked).await
 }
 
 /// The one end that is asked for; none given means until lifted.
@@ -78,10 +101,14 @@ fn end(asked: &Forbid, now: UnixMs) -> Result<AskedEnd, ApiError> {
 async fn decide(
     context: &Context,
     (id, stream): (&str, &str),
-    kind: AskKind,
-    reason: Option<String>,
+    asked: Asked,
 ) -> Result<Json<Value>, ApiError> {
     let (_, key) = context.stream(id, stream)?;
+    let Asked {
+        kind,
+        reason,
+        dry_run,
+    } = asked;
     if reason
         .as_ref()
         .is_some_and(|r| r.chars().count() > LONGEST_REASON)
@@ -99,6 +126,9 @@ async fn decide(
         at: engine.now(),
         request_id: engine.request_id(),
     };
+    if dry_run {
+        return Ok(Json(preview_json(&engine.preview(&ask).await?)));
+    }
     let Reply::Decided(answered) = engine.decide(ask, None).await? else {
         // Without a nonce there is nothing to repeat or to take.
         return Err(ApiError::internal(
@@ -121,4 +151,28 @@ async fn decide(
         "for_ever": block.is_some_and(|block| block.until == Until::Lifted),
         "results": results.collect::<Vec<_>>(),
     })))
+}
+
+/// What would happen; there is no request id and no generation, since nothing is decided.
+fn preview_json(preview: &Preview) -> Value {
+    let block = preview.outcome.block();
+    let targets = preview.targets.iter().map(|at| {
+        let mut shown = json!({
+            "id": at.target.id,
+            "vendor": at.target.vendor,
+            "account": at.account,
+            "publish_domain": at.target.publish_domain,
+            "rtmp_app": at.target.rtmp_app,
+        });
+        target::put_next(&mut shown, Some(&at.next));
+        target::put_shared(&mut shown, at.shared.as_ref());
+        shown
+    });
+    json!({
+        "dry_run": true,
+        "blocked": block.is_some(),
+        "until": block.map(|block| block.until.shown().to_string()),
+        "for_ever": block.is_some_and(|block| block.until == Until::Lifted),
+        "targets": targets.collect::<Vec<_>>(),
+    })
 }

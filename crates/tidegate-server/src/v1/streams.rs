@@ -1,5 +1,7 @@
 //! Live streams, blocks, and the state of one stream.
 
+pub(super) mod target;
+
 use std::net::IpAddr;
 
 use axum::extract::Path;
@@ -9,14 +11,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_core::text::printable;
 use tidegate_core::{Actor, StreamId, UnixMs, Until};
-use tidegate_engine::StreamReport;
-use tidegate_ledger::{Attempt, DecisionRecord, Placement, Target};
+use tidegate_ledger::{Attempt, DecisionRecord, Target};
 use tidegate_media::packet::Codec;
 use tidegate_origin::StreamInfo;
 
 use super::Ctx;
 use super::error::ApiError;
 use super::input;
+
+/// Longest text of a vendor in an answer.
+const LONGEST_WORDS: usize = 600;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,16 +82,6 @@ pub(super) async fn status(
 ) -> Result<Json<Value>, ApiError> {
     let (entry, key) = context.stream(&id, &stream)?;
     let report = context.attached.engine.report(&key).await?;
-    let placements = &report.ledger.placements;
-    let targets: Vec<_> = if placements.is_empty() {
-        let targets = entry.targets.iter();
-        targets.map(|t| target_json(&report, t, None)).collect()
-    } else {
-        let placed = placements.iter();
-        placed
-            .map(|p| target_json(&report, &p.target, Some(p)))
-            .collect()
-    };
     let attempts = report.ledger.attempts.iter();
     Ok(Json(json!({
         "app_id": key.app,
@@ -96,7 +90,7 @@ pub(super) async fn status(
         "until": report.enforced.map(|until| until.shown().to_string()),
         "for_ever": report.enforced == Some(Until::Lifted),
         "recorded": report.enforced.is_some() == report.ledger.block.is_some(),
-        "targets": targets,
+        "targets": report.targets.iter().map(target::json).collect::<Vec<_>>(),
         "live": report.live.as_ref().map(live_json),
         "decisions": report.ledger.decisions.iter().map(decision_json).collect::<Vec<_>>(),
         "attempts": attempts.map(|a| attempt_json(a, &entry.targets)).collect::<Vec<_>>(),
@@ -136,19 +130,6 @@ fn codec_name(codec: Codec) -> String {
     }
 }
 
-fn target_json(report: &StreamReport, target: &Target, placed: Option<&Placement>) -> Value {
-    json!({
-        "vendor": target.vendor,
-        "rtmp_app": target.rtmp_app,
-        "wanted_generation": placed.map(|p| p.wanted),
-        "accepted_generation": placed.and_then(|p| p.accepted),
-        "accepted_at": placed.and_then(|p| p.accepted_at).map(|at| at.to_string()),
-        "observed": report.observed(target.vendor).word(),
-        "next_attempt": null,
-        "last_error": null,
-    })
-}
-
 fn decision_json(decision: &DecisionRecord) -> Value {
     let (by, client): (Option<&str>, Option<IpAddr>) = match &decision.by {
         Some(Actor::App { client }) => (Some("app"), Some(*client)),
@@ -171,10 +152,11 @@ fn attempt_json(attempt: &Attempt, targets: &[Target]) -> Value {
     let target = targets.iter().find(|target| target.id == attempt.target);
     json!({
         "vendor": target.map(|target| target.vendor),
+        "target": attempt.target,
         "generation": attempt.generation,
         "at": attempt.at.to_string(),
         "result": attempt.result,
         "vendor_request_id": attempt.vendor_request_id,
-        "words": attempt.words,
+        "words": printable(&attempt.words, LONGEST_WORDS),
     })
 }

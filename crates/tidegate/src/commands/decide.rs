@@ -26,6 +26,9 @@ pub(crate) struct ForbidArgs {
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Decide nothing: say what would be called where, and whom else it would hit
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     of: OfApp,
 }
@@ -37,6 +40,9 @@ pub(crate) struct ResumeArgs {
     /// Why, for the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Decide nothing: say what would be called where, and whom else it would hit
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     of: OfApp,
 }
@@ -50,6 +56,9 @@ pub(crate) async fn forbid(args: &ForbidArgs, config: &Config) -> Result<Exit, F
     } else if args.forever {
         body.insert("for_ever".into(), json!(true));
     }
+    if args.dry_run {
+        body.insert("dry_run".into(), json!(true));
+    }
     decide(
         "forbid",
         &args.stream,
@@ -62,7 +71,10 @@ pub(crate) async fn forbid(args: &ForbidArgs, config: &Config) -> Result<Exit, F
 }
 
 pub(crate) async fn resume(args: &ResumeArgs, config: &Config) -> Result<Exit, Failure> {
-    let body = Map::new();
+    let mut body = Map::new();
+    if args.dry_run {
+        body.insert("dry_run".into(), json!(true));
+    }
     decide(
         "resume",
         &args.stream,
@@ -89,6 +101,10 @@ async fn decide(
     let (client, app) = client_and_app(of, config).await?;
     let path = ["apps", &app, "streams", stream, verb];
     let answer = client.post(&path, Value::Object(body)).await?;
+    if flag(&answer, "dry_run") {
+        show_preview(&format!("{app}/{stream}"), &answer, of.remote.json)?;
+        return Ok(Exit::Done);
+    }
     if of.remote.json {
         output::json(&answer)?;
     } else {
@@ -110,6 +126,47 @@ async fn decide(
     } else {
         Exit::NotEverywhere
     })
+}
+
+/// Columns of the CDN's name.
+const NAME: usize = 10;
+
+fn show_preview(stream: &str, preview: &Value, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return output::json(preview);
+    }
+    output::line(&format!(
+        "Dry run, nothing is decided: {stream} would be {}.",
+        standing(preview)
+    ))?;
+    for target in items(preview, "targets") {
+        let label = format!("  {}:", text(target, "vendor"));
+        let words = match text(target, "account").as_str() {
+            "-" => text(target, "next_words"),
+            account => format!(
+                "{}/{}, account {account}: {}",
+                text(target, "publish_domain"),
+                text(target, "rtmp_app"),
+                call_words(target)
+            ),
+        };
+        output::line(&output::wrapped(&label, NAME + 2, &words))?;
+        if let Some(radius) = target.get("blast_radius").and_then(Value::as_str) {
+            let words = format!("CAREFUL: {radius}");
+            output::line(&output::wrapped("", NAME + 2, &words))?;
+        }
+    }
+    Ok(())
+}
+
+/// The call and, where it would not go at once, why.
+fn call_words(target: &Value) -> String {
+    let (call, words) = (text(target, "next_call"), text(target, "next_words"));
+    match call.as_str() {
+        "-" => words,
+        _ if words.contains(&call) => words,
+        _ => format!("{call}; {words}"),
+    }
 }
 
 /// Whether and until when, in words.

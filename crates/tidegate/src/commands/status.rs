@@ -1,5 +1,7 @@
 //! `status`, `streams`, `server status` and `clock accept`.
 
+mod targets;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tidegate_core::Until;
@@ -45,7 +47,7 @@ pub(crate) async fn status(args: &StatusArgs, config: &Config) -> Result<Exit, F
     }
     output::line(&first)?;
     output::line(&on_air(status.get("live")))?;
-    show_targets(&status)?;
+    targets::show(&status)?;
     show_decisions(&status)
 }
 
@@ -59,35 +61,6 @@ fn on_air(live: Option<&Value>) -> String {
         ),
         _ => "not live at the origin".to_owned(),
     }
-}
-
-fn show_targets(status: &Value) -> Result<(), Failure> {
-    output::line("")?;
-    let fields = [
-        "vendor",
-        "rtmp_app",
-        "wanted_generation",
-        "accepted_generation",
-        "accepted_at",
-        "observed",
-        "next_attempt",
-        "last_error",
-    ];
-    let targets = items(status, "targets");
-    output::table(
-        &[
-            "CDN",
-            "RTMP app",
-            "wanted",
-            "accepted",
-            "at",
-            "observed",
-            "next attempt",
-            "last error",
-        ],
-        targets.iter().map(|target| row(target, &fields)).collect(),
-        "No decision was made on this stream yet.",
-    )
 }
 
 fn show_decisions(status: &Value) -> Result<Exit, Failure> {

@@ -106,6 +106,7 @@ pub(super) struct Time;
 pub(super) struct TimeOrZero;
 pub(super) struct WholeTime;
 pub(super) struct Size;
+pub(super) struct Volume;
 pub(super) struct Count;
 pub(super) struct CountOrZero;
 pub(super) struct Flag;
@@ -296,6 +297,20 @@ impl Codec<usize> for Size {
     }
 
     fn show(value: &usize) -> String {
+        quoted(&show_size(*value as u64))
+    }
+}
+
+impl Codec<u64> for Volume {
+    const EXPECTED: &'static str =
+        "a size from 4 KiB to 1024 GiB, such as \"256MiB\", \"1GiB\" or a number of bytes";
+
+    fn read(raw: &Raw<'_>) -> Option<u64> {
+        let bytes = raw.integer().or_else(|| raw.text().and_then(parse_size));
+        bytes.filter(|bytes| (4 << 10..=1 << 40).contains(bytes))
+    }
+
+    fn show(value: &u64) -> String {
         quoted(&show_size(*value))
     }
 }

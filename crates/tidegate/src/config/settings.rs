@@ -3,7 +3,7 @@
 use super::Config;
 use super::codec::{
     Address, AuthCodesWord, Codec, Count, CountOrZero, Flag, Level, List, LogFormatWord,
-    OptionalPath, Path, Raw, Size, Text, Time, TimeOrZero, Url, WholeTime,
+    OptionalPath, Path, Raw, Size, Text, Time, TimeOrZero, Url, Volume, WholeTime,
 };
 
 /// One key: how it is set and printed.
@@ -39,6 +39,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!(Level, log.level),
     setting!(LogFormatWord, log.format),
     setting!(WholeTime, server_api.default_forbid),
+    setting!(Time, server_api.answer_within),
     setting!(AuthCodesWord, server_api.auth_codes),
     setting!(CountOrZero, server_api.rates.forbid_cdn_live_stream),
     setting!(CountOrZero, server_api.rates.resume_cdn_live_stream),
@@ -50,6 +51,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting!(Time, api.body_timeout),
     setting!(Time, api.write_timeout),
     setting!(Time, api.drain),
+    setting!(Time, cdn.connect_timeout),
+    setting!(Time, cdn.read_timeout),
+    setting!(Time, cdn.total_timeout),
+    setting!(TimeOrZero, cdn.drift_check),
+    setting!(Time, probe.alarm_after),
+    setting!(Volume, probe.look_bytes),
+    setting!(Volume, probe.daily_bytes),
     setting!(Url, ledger.url),
     setting!(OptionalPath, secrets.key_file),
     setting!(Count, origin.max_connections),

@@ -173,6 +173,78 @@ fn wrong_values_say_what_was_expected() {
 }
 
 #[test]
+fn values_that_do_not_go_together_are_refused_in_words() {
+    let error = from_file("[server_api]\nanswer_within = \"6s\"\n").expect_err("drain is 5s");
+    assert_eq!(
+        error,
+        "`api.drain` must not be less than `server_api.answer_within`: a stop would cut answers \
+         short that still wait for CDNs; raise the one or lower the other"
+    );
+    for (variables, keys) in [
+        (
+            &[("api.write_timeout", "1s")][..],
+            ["`api.write_timeout`", "`server_api.answer_within`"],
+        ),
+        (
+            &[("cdn.total_timeout", "4s"), ("cdn.read_timeout", "4s")],
+            ["", ""],
+        ),
+        (
+            &[("cdn.total_timeout", "4s")],
+            ["`cdn.total_timeout`", "`cdn.read_timeout`"],
+        ),
+        (
+            &[("cdn.connect_timeout", "9s")],
+            ["`cdn.total_timeout`", "`cdn.connect_timeout`"],
+        ),
+        (
+            &[("probe.daily_bytes", "8KiB")],
+            ["`probe.daily_bytes`", "`probe.look_bytes`"],
+        ),
+    ] {
+        let names: Vec<String> = variables.iter().map(|(key, _)| variable(key)).collect();
+        let variables: Vec<(&str, &str)> = names
+            .iter()
+            .zip(variables)
+            .map(|(name, (_, value))| (name.as_str(), *value))
+            .collect();
+        match from_env(&variables) {
+            Ok(_) => assert_eq!(keys[0], "", "{variables:?} is taken"),
+            Err(error) => {
+                assert!(
+                    !keys[0].is_empty() && keys.iter().all(|key| error.contains(key)),
+                    "{variables:?}: {error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_set_about_cdns_reaches_the_engine() {
+    let config = from_env(&[
+        ("TIDEGATE__SERVER_API__ANSWER_WITHIN", "1s500ms"),
+        ("TIDEGATE__CDN__CONNECT_TIMEOUT", "1s"),
+        ("TIDEGATE__CDN__READ_TIMEOUT", "2s"),
+        ("TIDEGATE__CDN__TOTAL_TIMEOUT", "4s"),
+        ("TIDEGATE__CDN__DRIFT_CHECK", "0s"),
+        ("TIDEGATE__PROBE__ALARM_AFTER", "1m"),
+        ("TIDEGATE__PROBE__LOOK_BYTES", "64KiB"),
+        ("TIDEGATE__PROBE__DAILY_BYTES", "2GiB"),
+    ])
+    .expect("right");
+    let options = config.cdn_options();
+    assert_eq!(options.answer_within, Duration::from_millis(1500));
+    assert_eq!(options.client.connect_timeout, Duration::from_secs(1));
+    assert_eq!(options.client.read_timeout, Duration::from_secs(2));
+    assert_eq!(options.client.total_timeout, Duration::from_secs(4));
+    assert_eq!(options.drift_check, Duration::ZERO);
+    assert_eq!(options.alarm_after, Duration::from_secs(60));
+    assert_eq!(options.look_bytes, 64 << 10);
+    assert_eq!(options.daily_look_bytes, 2 << 30);
+}
+
+#[test]
 fn values_of_every_kind_are_read_from_the_environment() {
     let config = from_env(&[
         ("TIDEGATE__LISTEN__RTMP", "localhost:0"),

@@ -57,8 +57,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// The shortest text that [`parse_size`] reads as this.
-pub(super) fn show_size(bytes: usize) -> String {
-    let bytes = bytes as u64;
+pub(super) fn show_size(bytes: u64) -> String {
     let whole = SIZES.iter().find(|(_, scale)| bytes.is_multiple_of(*scale));
     match whole {
         Some((unit, scale)) => format!("{}{unit}", bytes / scale),
@@ -128,7 +127,7 @@ mod tests {
             ("7B", 7),
         ] {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
-            assert_eq!(show_size(usize::try_from(bytes).expect("fits")), text);
+            assert_eq!(show_size(bytes), text);
         }
         for text in [
             "",

@@ -4,7 +4,7 @@ use tidegate_core::UnixMs;
 use tidegate_core::backoff::Jitter;
 use tidegate_core::budget::{BudgetState, CallKind, Spending};
 use tidegate_core::placement::Observed;
-use tidegate_core::reconcile::{Drift, Outcome, Progress, Standing};
+use tidegate_core::reconcile::{Action, Drift, Outcome, Progress, Standing};
 use tidegate_ledger::cdns::ObjectKey;
 use tidegate_ledger::{Attempt, AttemptResult};
 
@@ -47,9 +47,9 @@ impl Work {
     pub(super) fn on_called(&mut self, called: Called) {
         let now = self.now();
         self.note_account(&called);
-        let key = called.ticket.key.clone();
+        let (key, ticket) = (called.ticket.key.clone(), called.ticket.clone());
         let Some(entry) = self.entries.get_mut(&key) else {
-            return;
+            return self.answered(ticket.action, ticket.app);
         };
         let covers = entry.object.in_flight.as_ref().map(|c| c.covers.clone());
         let held_ban = entry.object.holds_ban();
@@ -62,9 +62,16 @@ impl Work {
             jitter,
             now,
         );
+        match progress {
+            Progress::Forbid(_) => self.answered(Action::Resume, ticket.app),
+            Progress::Done | Progress::Stale => self.answered(ticket.action, ticket.app),
+        }
         if progress == Progress::Stale {
             return;
         }
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
         if held_ban && !entry.object.holds_ban() {
             self.desk.budget.lock().on_lifted();
             self.budget_dirty = true;
@@ -80,7 +87,7 @@ impl Work {
         }
         self.note_attempt(&called, &covers.unwrap_or_default());
         match progress {
-            Progress::Forbid(until) => self.forbid_at_once(&called.ticket, until),
+            Progress::Forbid(until) => self.forbid_at_once(&ticket, until),
             Progress::Done | Progress::Stale => {}
         }
         self.mark(&key);

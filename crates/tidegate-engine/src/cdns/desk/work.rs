@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_core::backoff::Now;
 use tidegate_core::breaker::Breaker;
-use tidegate_core::lanes::{Lane, Pick, Queue};
+use tidegate_core::lanes::{Lane, Pick, Queue, Work as Paid};
 use tidegate_core::placement::Epoch;
 use tidegate_core::reconcile::{Action, Object};
 use tidegate_core::{AppId, UnixMs};
@@ -88,11 +88,8 @@ pub(super) struct Begun {
     /// The object before.
     pub(super) before: Object,
     /// What was paid for.
-    pub(super) work: Paid,
+    pub(super) work: Paid<ObjectKey>,
 }
-
-/// Work that was picked.
-pub(super) type Paid = tidegate_core::lanes::Work<ObjectKey>;
 
 impl Work {
     pub(super) fn new(
@@ -379,6 +376,9 @@ impl Work {
             match pick {
                 Pick::Do(work) => {
                     self.budget_dirty = true;
+                    let mut budget = self.desk.budget.lock();
+                    budget.on_sent(work.calls, work.app, now);
+                    drop(budget);
                     self.begin(work, now);
                 }
                 Pick::Wait(until) => {
@@ -390,7 +390,7 @@ impl Work {
         }
     }
 
-    fn begin(&mut self, work: Paid, now: Now) {
+    fn begin(&mut self, work: Paid<ObjectKey>, now: Now) {
         let (holder, epoch) = (&self.engine.cdns().holder, self.epoch());
         let key = work.key.clone();
         let Some(entry) = self.entries.get_mut(&key) else {
@@ -418,6 +418,7 @@ impl Work {
                         object,
                         lane: work.lane,
                         epoch,
+                        app: work.app,
                     },
                     before,
                     work,
@@ -432,7 +433,7 @@ impl Work {
     }
 
     /// The call does not go out.
-    pub(super) fn give_back(&mut self, work: &Paid) {
+    pub(super) fn give_back(&mut self, work: &Paid<ObjectKey>) {
         self.desk.budget.lock().give_back(work.spending());
         self.budget_dirty = true;
     }
@@ -488,18 +489,28 @@ impl Work {
 
     /// The second half of moving an end.
     pub(super) fn forbid_at_once(&mut self, first: &Ticket, until: UnixMs) {
-        let Some(entry) = self.entries.get(&first.key) else {
-            return;
-        };
-        if let Some(object) = entry.vendor_object(&self.account, &first.key.stream) {
-            self.call(Call {
+        let entry = self.entries.get(&first.key);
+        let object = entry.and_then(|entry| entry.vendor_object(&self.account, &first.key.stream));
+        let action = Action::Forbid { until };
+        match object {
+            Some(object) => self.call(Call {
                 key: first.key.clone(),
                 serial: first.serial,
-                action: Action::Forbid { until },
+                action,
                 object,
                 lane: first.lane,
                 epoch: self.epoch(),
-            });
+                app: first.app,
+            }),
+            None => self.answered(action, first.app),
         }
+    }
+
+    /// What these calls were drawn from counts them from this instant on.
+    pub(super) fn answered(&mut self, action: Action, app: AppId) {
+        let now = self.now();
+        let mut budget = self.desk.budget.lock();
+        budget.on_answered(action.calls(), app, now);
+        self.budget_dirty = true;
     }
 }
