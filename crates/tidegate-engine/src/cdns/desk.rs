@@ -3,6 +3,7 @@
 //! Level-triggered on the ledger: whatever wakes an object, its owners are read afresh. Objects
 //! that rest are not kept in memory; the ledger knows when they are due.
 
+mod draw;
 mod entry;
 mod load;
 mod persist;
@@ -24,9 +25,11 @@ use tidegate_core::{StreamKey, UnixMs};
 use tidegate_ledger::cdns::ObjectKey;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::draw::Drawn;
 use super::call::Called;
 use super::directory::AccountEntry;
 use super::drift::{self, DriftView};
@@ -55,6 +58,8 @@ pub(crate) enum Event {
     Seen(ObjectKey, Observed),
     /// The object was compared with the vendor's list, as of an instant of the wall clock.
     Listed(ObjectKey, Standing, UnixMs),
+    /// Something was drawn from the budget beside the queue; to be told once that is kept.
+    Drawn(oneshot::Sender<()>),
     /// Accounts or targets changed.
     Directory,
     /// The ledger was replaced.

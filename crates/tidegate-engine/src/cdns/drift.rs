@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use tidegate_cdn::{ErrorClass, Failure, ForbiddenEntry, OnlineEntry, Page, Site, Vendor};
 use tidegate_core::UnixMs;
-use tidegate_core::budget::{CallKind, Spending, Verdict};
+use tidegate_core::budget::{CallKind, Verdict};
 use tidegate_core::{AppId, text::printable};
 use tidegate_ledger::LedgerError;
 use tokio_util::sync::CancellationToken;
 
 use self::compare::Found;
-use super::desk::Desk;
+use super::desk::{Desk, Drawn};
 use super::directory::{AccountEntry, CdnDirectory};
 use crate::alarms::AlarmKind;
 use crate::engine::Engine;
@@ -164,12 +164,13 @@ impl Drift {
         let mut entries = Vec::new();
         let mut page = Page::FIRST;
         loop {
-            self.spend(CallKind::List).await?;
+            let drawn = self.draw(CallKind::List).await?;
             let answer = match self.account.cdn.list_forbidden(site, page).await {
                 Ok(answer) => answer.value,
                 Err(failure) if failure.class == ErrorClass::Unsupported => return Ok(None),
                 Err(failure) => return Err(Stop::Vendor(failure)),
             };
+            drop(drawn);
             entries.extend(answer.entries);
             if !answer.more || entries.len() >= MOST_ENTRIES {
                 return Ok(Some(entries));
@@ -185,12 +186,13 @@ impl Drift {
             if self.account.signer.vendor() == Vendor::Ws {
                 return Ok(entries);
             }
-            self.spend(CallKind::Online).await?;
+            let drawn = self.draw(CallKind::Online).await?;
             let answer = match self.account.cdn.online(site, page).await {
                 Ok(answer) => answer.value,
                 Err(failure) if failure.class == ErrorClass::Unsupported => return Ok(entries),
                 Err(failure) => return Err(Stop::Vendor(failure)),
             };
+            drop(drawn);
             entries.extend(answer.entries);
             if !answer.more || entries.len() >= MOST_ENTRIES {
                 return Ok(entries);
@@ -200,28 +202,16 @@ impl Drift {
     }
 
     /// Waits for room among the account's limits.
-    async fn spend(&self, kind: CallKind) -> Result<(), Stop> {
-        let spending = Spending {
-            kinds: &[kind],
-            app: AppId(0),
-            reserve: false,
-            adds_ban: false,
-        };
+    async fn draw(&self, kind: CallKind) -> Result<Drawn, Stop> {
         let began = tokio::time::Instant::now();
         loop {
-            let now = self.engine.clock.now();
-            let verdict = {
-                let mut budget = self.desk.budget.lock();
-                let verdict = budget.ask(spending, now);
-                if verdict == Verdict::Fits {
-                    budget.spend(spending, now);
+            let wait = match Drawn::draw(&self.engine, &self.desk, kind, AppId(0)) {
+                Ok(mut drawn) => {
+                    let kept = drawn.is_kept().await;
+                    return kept.then_some(drawn).ok_or(Stop::Budget);
                 }
-                verdict
-            };
-            let wait = match verdict {
-                Verdict::Fits => return Ok(()),
-                Verdict::ListFull => return Err(Stop::Budget),
-                Verdict::Later(at) => now.steady.until(at),
+                Err(Verdict::Later(at)) => self.engine.clock.now().steady.until(at),
+                Err(Verdict::Fits | Verdict::ListFull) => return Err(Stop::Budget),
             };
             if began.elapsed() + wait > PATIENCE {
                 return Err(Stop::Budget);

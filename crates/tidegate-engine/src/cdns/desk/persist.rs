@@ -26,6 +26,9 @@ impl Work {
             match self.engine.ledger().save(save).await {
                 Ok(versions) => {
                     self.budget_dirty = false;
+                    for tell in self.drawn.drain(..) {
+                        let _ = tell.send(());
+                    }
                     self.engine.ledger_works();
                     let kept = keys.into_iter().zip(versions).zip(accepted);
                     for ((key, version), accepted) in kept {
@@ -33,6 +36,7 @@ impl Work {
                     }
                 }
                 Err(error) => {
+                    self.drawn.clear();
                     self.take_back();
                     return Err(error);
                 }

@@ -12,6 +12,7 @@ use tidegate_core::reconcile::{Action, Object};
 use tidegate_core::{AppId, UnixMs};
 use tidegate_ledger::LedgerError;
 use tidegate_ledger::cdns::ObjectKey;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,8 @@ pub(super) struct Work {
     pub(super) queue: Queue<ObjectKey>,
     pub(super) breaker: Breaker,
     pub(super) budget_dirty: bool,
+    /// Who waits until the budget is kept.
+    pub(super) drawn: Vec<oneshot::Sender<()>>,
     pub(super) timers: BTreeSet<(UnixMs, ObjectKey)>,
     /// Objects to read, with who waits for them, and in which order they are read.
     pub(super) to_load: HashMap<ObjectKey, Vec<Slot>>,
@@ -109,6 +112,7 @@ impl Work {
             queue: Queue::default(),
             breaker: Breaker::default(),
             budget_dirty: false,
+            drawn: Vec::new(),
             timers: BTreeSet::new(),
             to_load: HashMap::new(),
             load_order: VecDeque::new(),
@@ -256,6 +260,10 @@ impl Work {
             }
             Event::Seen(key, seen) => self.on_seen(key, seen),
             Event::Listed(key, standing, looked) => self.on_listed(key, standing, looked),
+            Event::Drawn(tell) => {
+                self.budget_dirty = true;
+                self.drawn.push(tell);
+            }
             Event::Directory => self.on_directory(),
             Event::Replaced => {
                 self.entries.clear();

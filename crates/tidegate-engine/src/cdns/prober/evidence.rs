@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tidegate_cdn::{Cdn, StreamState, VendorObject};
 use tidegate_core::StreamKey;
-use tidegate_core::budget::{CallKind, Spending, Verdict};
+use tidegate_core::budget::CallKind;
 use tidegate_core::probe::Look;
 use tidegate_probe::{Looked, Looker, PlayRecipe, Signing, Template};
 
+use super::super::desk::Drawn;
 use super::super::directory::TargetEntry;
 use super::Prober;
 
@@ -38,12 +39,15 @@ impl Prober {
             .seen
             .bytes_left(target, cdns.options().daily_look_bytes, now);
         let urls = urls(key, target, now.wall);
-        let ask = ask_vendor && self.may_ask_vendor(key);
+        let drawn = ask_vendor.then(|| self.draw(key)).flatten();
         let object = self.account.object(&target.site, &key.stream);
         let cdn = Arc::clone(&self.account.cdn);
         async move {
             let vendor = async {
-                match ask {
+                let Some(mut drawn) = drawn else {
+                    return (None, None);
+                };
+                match drawn.is_kept().await {
                     true => vendor_state(&*cdn, &object).await,
                     false => (None, None),
                 }
@@ -60,23 +64,12 @@ impl Prober {
         }
     }
 
-    fn may_ask_vendor(&self, key: &StreamKey) -> bool {
+    /// A question to the vendor, where it has an answer and the account's limits allow.
+    fn draw(&self, key: &StreamKey) -> Option<Drawn> {
         if self.account.signer.vendor() == tidegate_cdn::Vendor::Ws {
-            return false;
+            return None;
         }
-        let spending = Spending {
-            kinds: &[CallKind::State],
-            app: key.app,
-            reserve: false,
-            adds_ban: false,
-        };
-        let now = self.engine.clock.now();
-        let mut budget = self.desk.budget.lock();
-        let fits = budget.ask(spending, now) == Verdict::Fits;
-        if fits {
-            budget.spend(spending, now);
-        }
-        fits
+        Drawn::draw(&self.engine, &self.desk, CallKind::State, key.app).ok()
     }
 }
 
