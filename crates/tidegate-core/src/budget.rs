@@ -3,6 +3,9 @@
 //! Every call must fit every rule that names its kind. Calls are counted in slots of a window, the
 //! oldest slot in full, so that no window of the vendor's, wherever it begins, holds more calls
 //! than the rule allows. The price is one slot in [`SLOTS`] of throughput.
+//!
+//! A vendor counts a call when it comes, which is some time between its sending and its answer. So
+//! a call that is out counts all the while, and leaves the window a window after its answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +20,10 @@ use crate::time::UnixMs;
 pub const SLOTS: i64 = 64;
 /// Windows from this length on are shared out among Apps; in shorter ones turns are enough.
 const SHARED_FROM: Duration = Duration::from_secs(3600);
+/// Stands in for the slot of calls that are out.
+const OUT: i64 = i64::MAX;
+/// The slot of calls that were out when the one who made them was gone: whenever that is read.
+const WAS_OUT: i64 = i64::MAX - 1;
 
 /// The kinds of call that limits tell apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -133,7 +140,8 @@ pub struct BudgetState {
 struct Spent {
     /// Kinds and window of the rule, so that counts are not taken for those of another.
     rule: String,
-    /// Slot, App and calls; App 0 stands for all where a window is not shared out.
+    /// Slot ([`OUT`] for calls that are out), App and calls; App 0 stands for all where a window is
+    /// not shared out.
     calls: Vec<(i64, u32, u32)>,
 }
 
@@ -149,7 +157,10 @@ impl Budget {
         let kept = |rule: &Rule| {
             let name = rule.name();
             let calls = before.iter().find(|spent| spent.rule == name);
-            let calls = calls.map(|spent| spent.calls.clone()).unwrap_or_default();
+            let mut calls = calls.map(|spent| spent.calls.clone()).unwrap_or_default();
+            for entry in calls.iter_mut().filter(|entry| entry.0 == OUT) {
+                entry.0 = WAS_OUT;
+            }
             Spent { rule: name, calls }
         };
         state.spent = rules.iter().map(kept).collect();
@@ -279,6 +290,22 @@ impl Budget {
         }
     }
 
+    /// What was spent at `now` goes out: it counts until [`Budget::on_answered`] and a window more.
+    pub fn on_sent(&mut self, kinds: &[CallKind], app: AppId, now: Now) {
+        for (rule, spent) in self.rules.iter().zip(&mut self.state.spent) {
+            let from = slot(rule.span, now.steady);
+            spent.shift(rule, cost(rule, kinds), app, from, OUT);
+        }
+    }
+
+    /// Calls that were out have been answered, or have been given up, or were not made after all.
+    pub fn on_answered(&mut self, kinds: &[CallKind], app: AppId, now: Now) {
+        for (rule, spent) in self.rules.iter().zip(&mut self.state.spent) {
+            let to = slot(rule.span, now.steady);
+            spent.shift(rule, cost(rule, kinds), app, OUT, to);
+        }
+    }
+
     /// For every rule: calls that count against it at `now`, and how many it allows.
     pub fn used(&self, now: Now) -> impl Iterator<Item = (&Rule, u32)> {
         let pairs = self.rules.iter().zip(&self.state.spent);
@@ -315,7 +342,7 @@ impl Spent {
         let slot = slot(rule.span, now.steady);
         let first = first_slot(rule.span, now.steady);
         self.calls.retain(|(at, _, _)| *at >= first);
-        for entry in &mut self.calls {
+        for entry in self.calls.iter_mut().filter(|entry| entry.0 != OUT) {
             entry.0 = entry.0.min(slot);
         }
     }
@@ -350,7 +377,8 @@ impl Spent {
 
     /// When the oldest calls leave the window.
     fn first_leaves(&self, rule: &Rule, now: Now) -> UnixMs {
-        let oldest = self.calls.iter().map(|(slot, _, _)| *slot).min();
+        let answered = self.calls.iter().map(|(slot, _, _)| *slot);
+        let oldest = answered.filter(|slot| *slot != OUT).min();
         let oldest = oldest.unwrap_or_else(|| slot(rule.span, now.steady));
         let width = slot_ms(rule.span);
         match rule.span {
@@ -367,13 +395,34 @@ impl Spent {
 
     fn add(&mut self, rule: &Rule, cost: u32, app: AppId, now: Now) {
         self.tidy(rule, now);
-        let slot = slot(rule.span, now.steady);
-        let app = if is_shared(rule.span) { app.0 } else { 0 };
-        let same = |entry: &&mut (i64, u32, u32)| entry.0 == slot && entry.1 == app;
-        match self.calls.iter_mut().find(same) {
-            Some((_, _, calls)) => *calls = calls.saturating_add(cost),
-            None => self.calls.push((slot, app, cost)),
+        self.count(rule, cost, app, slot(rule.span, now.steady));
+    }
+
+    fn count(&mut self, rule: &Rule, cost: u32, app: AppId, slot: i64) {
+        match self.calls_in(rule, app, slot) {
+            Some(calls) => *calls = calls.saturating_add(cost),
+            None => self.calls.push((slot, counted_for(rule, app), cost)),
         }
+    }
+
+    /// Counts what is counted in slot `from` in slot `to` instead.
+    fn shift(&mut self, rule: &Rule, cost: u32, app: AppId, from: i64, to: i64) {
+        let moved = self.calls_in(rule, app, from).map_or(0, |calls| {
+            let moved = cost.min(*calls);
+            *calls -= moved;
+            moved
+        });
+        if moved > 0 {
+            self.calls.retain(|(_, _, calls)| *calls > 0);
+            self.count(rule, moved, app, to);
+        }
+    }
+
+    fn calls_in(&mut self, rule: &Rule, app: AppId, slot: i64) -> Option<&mut u32> {
+        let app = counted_for(rule, app);
+        let mut calls = self.calls.iter_mut();
+        let found = calls.find(|entry| entry.0 == slot && entry.1 == app);
+        found.map(|(_, _, calls)| calls)
     }
 }
 
@@ -398,6 +447,10 @@ fn length_words(length: Duration) -> String {
         Some((unit, _, many)) => format!("in {} {many}", ms / unit),
         None => format!("in {ms} ms"),
     }
+}
+
+fn counted_for(rule: &Rule, app: AppId) -> u32 {
+    if is_shared(rule.span) { app.0 } else { 0 }
 }
 
 fn is_shared(span: Span) -> bool {

@@ -247,10 +247,21 @@ impl Object {
     /// What is believed once a doubt is past: whatever was accepted meanwhile may be undone.
     fn belief_at(&self, now: Now) -> Belief {
         let over = self.doubt.filter(|doubt| doubt.settles.is_over(now));
+        let over = over.filter(|doubt| !self.is_moot(*doubt));
         match (over.map(|doubt| doubt.effect), self.belief) {
             (None, belief) | (Some(_), belief @ Belief::Unsure(_)) => belief,
             (Some(Effect::Lifts), Belief::Banned(end)) => Belief::Unsure(end),
             (Some(_), _) => Belief::Unsure(None),
+        }
+    }
+
+    /// Whether nothing would be other than believed if the call in doubt took effect. It may not
+    /// be forgotten before it settles: a newer call could come before it.
+    fn is_moot(&self, doubt: Doubt) -> bool {
+        match (doubt.effect, self.belief) {
+            (Effect::Lifts, Belief::Free | Belief::Untouched) => true,
+            (Effect::Bans(end), Belief::Banned(standing)) => standing == Some(end),
+            _ => false,
         }
     }
 
@@ -272,7 +283,8 @@ impl Object {
                 standing.filter(|end| now.ends_held || limits.is_credible(*end, now))
             }
         };
-        let settling = self.doubt.map(|doubt| doubt.settles.until());
+        let settling = self.doubt.filter(|doubt| !doubt.settles.is_over(now));
+        let settling = settling.map(|doubt| doubt.settles.until());
         let Some(standing) = standing else {
             return self.change(end, limits, Lane::Takedown, now);
         };

@@ -170,11 +170,18 @@ async fn answer(
     let Some(request) = read(request).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let plan = simulator.prepare(&request);
-    tokio::time::sleep(plan.wait_before()).await;
-    let verdict = simulator.execute(&plan, &request);
-    tokio::time::sleep(plan.wait_after()).await;
-    respond(verdict)
+    // A task of its own: what has come in is done, even if its caller has gone meanwhile.
+    let done = tokio::spawn(async move {
+        let plan = simulator.prepare(&request);
+        tokio::time::sleep(plan.wait_before()).await;
+        let verdict = simulator.execute(&plan, &request);
+        tokio::time::sleep(plan.wait_after()).await;
+        verdict
+    });
+    match done.await {
+        Ok(verdict) => respond(verdict),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn read(request: axum::extract::Request) -> Option<Request> {

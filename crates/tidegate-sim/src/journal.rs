@@ -45,8 +45,12 @@ pub enum Outcome {
 pub struct Entry {
     /// Rises by one a call.
     pub seq: u64,
-    /// When it was dealt with, on the simulator's clock.
+    /// When it came, on the simulator's clock.
+    pub arrived: UnixMs,
+    /// When it was dealt with. Rows are in this order.
     pub at: UnixMs,
+    /// When its answer, if any, was sent.
+    pub answered: UnixMs,
     /// Whose call; none when it did not authenticate.
     pub account: Option<String>,
     /// What it asked for.

@@ -50,12 +50,23 @@ struct Cut {
     name: StreamName,
 }
 
-/// A call that was read, with the faults that will hit it.
+/// A call that was read and let in or not, with the faults that will hit it.
 #[derive(Debug)]
 pub struct Plan {
     route: Route,
     params: Result<Params, Refusal>,
     faults: Vec<Fault>,
+    arrived: UnixMs,
+    /// None where a fault keeps the gateway from looking at it.
+    admission: Option<Admission>,
+}
+
+/// What the gateway found.
+#[derive(Debug, Default)]
+struct Admission {
+    /// Whose call it is, once the signature is right.
+    account: Option<String>,
+    refused: Option<Refusal>,
 }
 
 impl Plan {
@@ -124,9 +135,11 @@ impl Simulator {
         )
     }
 
-    /// Reads a call and draws the faults that hit it.
+    /// Reads a call, draws the faults that hit it, and has the vendor's gateway look at it:
+    /// signature, clock and budgets count when a call comes, however long its effect takes.
     pub fn prepare(&self, request: &Request) -> Plan {
         let age_ms = self.clock.now().0.saturating_sub(self.started.0);
+        let arrived = self.now();
         let mut state = self.state.lock();
         let vendor = state.config.vendor;
         let params = vendor::read_params(vendor, request);
@@ -135,11 +148,17 @@ impl Simulator {
         let faults = state
             .faults
             .strike(route.operation, route.name.as_ref(), age_ms);
-        Plan {
+        let mut plan = Plan {
             route,
             params,
             faults,
+            arrived,
+            admission: None,
+        };
+        if !plan.hit(|fault| matches!(fault, Fault::DropBefore | Fault::Garbage)) {
+            plan.admission = Some(state.admit(&plan, request));
         }
+        plan
     }
 
     /// Carries a call out and says what its caller gets.
@@ -305,7 +324,9 @@ impl State {
         let request_id = vendor::request_id(vendor, self.dice.roll(), self.dice.roll());
         let mut entry = Entry {
             seq: 0,
+            arrived: plan.arrived,
             at: truth,
+            answered: truth.plus(plan.wait_after()),
             account: None,
             operation: plan.route.operation,
             action: plan.route.action.clone(),
@@ -335,7 +356,36 @@ impl State {
         Verdict { reply, date: now }
     }
 
-    /// Every check in the order of a vendor's gateway, then the operation itself.
+    /// What a vendor's gateway checks, in its order.
+    fn admit(&mut self, plan: &Plan, request: &Request) -> Admission {
+        let none = Params::default();
+        let check = Check {
+            config: &self.config,
+            request,
+            params: plan.params.as_ref().unwrap_or(&none),
+            now: shifted(plan.arrived, &plan.faults),
+        };
+        let mut admission = Admission::default();
+        match auth::authenticate(&check, &mut self.seen) {
+            Err(refusal) => admission.refused = Some(refusal),
+            Ok(_) if plan.hit(|fault| *fault == Fault::ExpiredKey) => {
+                admission.refused = Some(Refusal::ExpiredKey);
+            }
+            Ok(account) => admission.account = Some(account.name.clone()),
+        }
+        let operation = plan.route.operation;
+        if let Some(account) = &admission.account
+            && operation != Operation::Unknown
+        {
+            let spent = self
+                .budgets
+                .spend(&self.config, account, operation, plan.arrived);
+            admission.refused = spent.err();
+        }
+        admission
+    }
+
+    /// The checks behind the gateway, then the operation itself.
     fn carry_out(
         &mut self,
         plan: &Plan,
@@ -345,26 +395,20 @@ impl State {
         online: &[Online],
         entry: &mut Entry,
     ) -> Result<Reply, Refusal> {
-        if plan.hit(|fault| *fault == Fault::Garbage) {
+        let Some(admission) = &plan.admission else {
             return Ok(garbage());
-        }
-        let none = Params::default();
-        let check = Check {
-            config: &self.config,
-            request,
-            params: plan.params.as_ref().unwrap_or(&none),
-            now,
         };
-        let account = auth::authenticate(&check, &mut self.seen)?;
-        if plan.hit(|fault| *fault == Fault::ExpiredKey) {
-            return Err(Refusal::ExpiredKey);
+        entry.account.clone_from(&admission.account);
+        if let Some(refusal) = &admission.refused {
+            return Err(refusal.clone());
         }
-        entry.account = Some(account.name.clone());
+        let mut accounts = self.config.accounts.iter();
+        let account = accounts
+            .find(|account| Some(&account.name) == entry.account.as_ref())
+            .ok_or(Refusal::UnknownKey)?;
         if plan.route.operation == Operation::Unknown {
             return Err(Refusal::UnknownOperation(plan.route.action.clone()));
         }
-        self.budgets
-            .spend(&self.config, &account.name, plan.route.operation, truth)?;
         refused_by_fault(&plan.faults)?;
         if !account.permission.allows(plan.route.operation) {
             return Err(Refusal::NoPermission);

@@ -6,16 +6,17 @@
     reason = "tests fail loudly"
 )]
 
+#[path = "common/caller.rs"]
+mod caller;
 #[path = "common/harness.rs"]
 mod harness;
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use caller::Caller;
 use harness::{Place, Server, get, signed_query, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -40,38 +41,6 @@ struct Seen {
     unanswered: Option<bool>,
 }
 
-/// One keep-alive connection.
-struct Caller(BufReader<TcpStream>);
-
-impl Caller {
-    fn connect(api: &str) -> Option<Self> {
-        let socket = TcpStream::connect(api).ok()?;
-        socket.set_read_timeout(Some(harness::DEADLINE)).ok()?;
-        Some(Self(BufReader::new(socket)))
-    }
-
-    fn get(&mut self, query: &str) -> Option<Value> {
-        let head = format!("GET /?{query} HTTP/1.1\r\nHost: x\r\n\r\n");
-        self.0.get_mut().write_all(head.as_bytes()).ok()?;
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if self.0.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).ok()?;
-        serde_json::from_slice(&body).ok()
-    }
-}
-
 /// Forbids and resumes one stream in turn until the server is gone.
 fn call_until_the_end(
     api: &str,
@@ -93,7 +62,7 @@ fn call_until_the_end(
         };
         seen.unanswered = Some(forbid);
         let query = signed_query(app, secret, action, &format!("StreamId={stream}"));
-        let Some(answer) = caller.get(&query) else {
+        let Some(answer) = caller.get(&format!("/?{query}"), "") else {
             return;
         };
         assert_eq!(answer["Code"], 0, "{answer}");

@@ -10,13 +10,23 @@
 mod cluster;
 #[path = "common/encoder.rs"]
 mod encoder;
+#[path = "common/fleet.rs"]
+mod fleet;
 #[path = "common/harness.rs"]
 mod harness;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use cluster::{Cluster, PASSWORD};
 use encoder::Encoder;
+use fleet::{App, Fleet};
 use harness::{Place, Ran, Server, finish, tidegate, wait_for};
 use rustix::process::Signal;
+use serde_json::Value;
+use tidegate_core::UnixMs;
+use tidegate_sim::{Effect, Entry, Fault, Operation, Rule, StreamName, Vendor};
 
 const URL: &str = "TIDEGATE__LEDGER__URL";
 
@@ -158,4 +168,196 @@ fn a_ledger_is_moved_by_the_command_line() {
     assert!(blocked(&server, "demo"), "as in the backup");
     assert_eq!(server.run(&["ledger", "confirm"]).code, 0);
     assert!(server.stop().success());
+}
+
+/// Streams of each App that the callers of a takeover decide on.
+const STREAMS: [usize; 2] = [24, 3];
+/// Calls for an object that a dead server had out are left alone for so long at most.
+const SETTLED: Duration = Duration::from_secs(90);
+
+/// Decides on its streams at one server, over and over; returns the newest end of each, in unix
+/// seconds, and how many decisions there were before it.
+fn keep_deciding(
+    server: &Server,
+    app: &App,
+    streams: &[String],
+    stop: &AtomicBool,
+) -> BTreeMap<String, Vec<Option<i64>>> {
+    let mut told: BTreeMap<String, Vec<Option<i64>>> = BTreeMap::new();
+    let start = UnixMs::from_seconds(jiff::Timestamp::now().as_second()).seconds() + 86_400;
+    for nth in 0.. {
+        for stream in streams {
+            // The first decision of all is a forbid, and so is every one but each third.
+            let end = (nth % 3 != 2).then(|| start + nth * 3600);
+            let params = end.map_or(String::new(), |end| {
+                let end = jiff::Timestamp::from_second(end).expect("an instant");
+                format!("&ResumeTime={end}")
+            });
+            let action = match end {
+                Some(_) => "ForbidCDNLiveStream",
+                None => "ResumeCDNLiveStream",
+            };
+            let params = format!("StreamId={stream}{params}");
+            let answer = server.call(app.id, &app.secret, action, &params);
+            assert_eq!(answer["Code"], 0, "{answer}");
+            told.entry(stream.clone()).or_default().push(end);
+            if stop.load(Ordering::Relaxed) && told.len() == streams.len() {
+                return told;
+            }
+        }
+    }
+    told
+}
+
+/// How the accounts fare, as this server sees those that it drives.
+fn driven(server: &Server) -> Vec<Value> {
+    let accounts = server.json(&["account", "list"]);
+    let states = accounts.as_array().expect("accounts").iter();
+    let states = states.map(|account| account["state"].clone());
+    states.filter(|state| !state.is_null()).collect()
+}
+
+/// Calls for one stream, in the order in which they came.
+fn calls_for(journal: &[Entry], name: &StreamName) -> Vec<Entry> {
+    let mine = |entry: &&Entry| entry.name.as_ref() == Some(name) && !entry.operation.is_read();
+    let mut calls: Vec<Entry> = journal.iter().filter(mine).cloned().collect();
+    calls.sort_by_key(|entry| entry.arrived);
+    calls
+}
+
+/// One call at a time, and none for an older decision after one for a newer.
+fn in_order(calls: &[Entry], told: &[Option<i64>]) {
+    let mut newest = 0;
+    for (n, call) in calls.iter().enumerate() {
+        let overlapping = calls[..n].iter().find(|e| e.answered > call.arrived);
+        assert!(overlapping.is_none(), "{overlapping:?} and {call:?}");
+        if let Effect::Forbade { until } = call.effect {
+            let asked = told.iter().position(|end| *end == Some(until.seconds()));
+            let nth = asked.unwrap_or_else(|| panic!("nobody asked for {call:?} in {told:?}"));
+            assert!(nth >= newest, "decision {nth} after {newest}: {call:?}");
+            newest = nth;
+        }
+    }
+}
+
+#[test]
+fn calls_of_a_killed_server_end_before_another_goes_on_with_the_newest_decisions() {
+    let cluster = Cluster::shared();
+    let url = cluster.database();
+    let env = [
+        (URL, url.as_str()),
+        ("TIDEGATE__SERVER_API__RATES__FORBID_CDN_LIVE_STREAM", "0"),
+        ("TIDEGATE__SERVER_API__RATES__RESUME_CDN_LIVE_STREAM", "0"),
+    ];
+    let fleet = Fleet::start(3);
+    let first = Server::start_in(&Place::new(), &env);
+    let apps = fleet.connect(&first);
+    wait_for("the first server to drive all accounts", || {
+        (driven(&first).len() == fleet.cdns.len()).then_some(())
+    });
+    let second = Server::start_in(&second_place(&first.place), &env);
+    assert!(driven(&second).is_empty(), "the other has all leases");
+
+    let changes = [Operation::Forbid, Operation::Change, Operation::Resume];
+    for cdn in &fleet.cdns {
+        let slow = Fault::Latency {
+            ms: 2500,
+            after_effect: false,
+        };
+        cdn.sim.set_faults(vec![Rule::always(slow).on(&changes)]);
+    }
+    let stop = AtomicBool::new(false);
+    let mut killed = fleet.now();
+    let told: Vec<_> = std::thread::scope(|scope| {
+        let mut callers = Vec::new();
+        for (app, streams) in apps.iter().zip(STREAMS) {
+            for caller in 0..3 {
+                let name = |n| format!("{}-{n}", app.vendors[0].name());
+                let streams: Vec<_> = (caller..streams).step_by(3).map(name).collect();
+                let (second, stop) = (&second, &stop);
+                let work = move || keep_deciding(second, app, &streams, stop);
+                callers.push((app, scope.spawn(work)));
+            }
+        }
+        // Each vendor has dealt with a call, and every desk has the next one out.
+        wait_for("calls at every vendor", || {
+            let calls =
+                |cdn: &fleet::Cdn| cdn.sim.journal(0).iter().any(|e| !e.operation.is_read());
+            fleet.cdns.iter().all(calls).then_some(())
+        });
+        wait_for("a call that is out", || {
+            let out = |state: &Value| state["in_flight"].as_u64() > Some(0);
+            driven(&first).iter().any(out).then_some(())
+        });
+        killed = fleet.now();
+        first.signal(Signal::KILL);
+        first.wait();
+        wait_for("the other server to drive all accounts", || {
+            (driven(&second).len() == fleet.cdns.len()).then_some(())
+        });
+        stop.store(true, Ordering::Relaxed);
+        let joined = callers.into_iter();
+        let told = joined.map(|(app, caller)| (app, caller.join().expect("a caller")));
+        told.collect()
+    });
+    for cdn in &fleet.cdns {
+        cdn.sim.set_faults(Vec::new());
+    }
+
+    let begun = Instant::now();
+    for (app, told) in &told {
+        for (stream, told) in told {
+            let wanted = told.last().copied().flatten();
+            let differs = |vendor: &Vendor| {
+                let sim = &fleet
+                    .cdns
+                    .iter()
+                    .find(|cdn| cdn.vendor == *vendor)
+                    .expect("it")
+                    .sim;
+                let held = sim.held_until(&app.name(*vendor, stream));
+                held.map(UnixMs::seconds) != wanted
+            };
+            let id = app.id.to_string();
+            loop {
+                let status = second.json(&["status", stream, "--app-id", &id]);
+                let targets = status["targets"].as_array().expect("targets");
+                let accepted = targets
+                    .iter()
+                    .all(|t| t["accepted_generation"] == t["wanted_generation"]);
+                let differs: Vec<_> = app.vendors.iter().filter(|v| differs(v)).collect();
+                if accepted && differs.is_empty() {
+                    break;
+                }
+                let late = begun.elapsed() > SETTLED;
+                assert!(!late, "{stream}: {differs:?} after {told:?}: {status}");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    }
+    let mut out_at_the_kill = 0;
+    for cdn in &fleet.cdns {
+        let journal = cdn.sim.journal(0);
+        let out = |e: &&Entry| e.arrived < killed && killed < e.answered;
+        out_at_the_kill += journal.iter().filter(out).count();
+        for (app, told) in told
+            .iter()
+            .filter(|(app, _)| app.vendors.contains(&cdn.vendor))
+        {
+            for (stream, told) in told {
+                in_order(&calls_for(&journal, &app.name(cdn.vendor, stream)), told);
+            }
+        }
+        for usage in cdn.sim.usage() {
+            assert_eq!(usage.exceeded, 0, "{}: {usage:?}", cdn.vendor.name());
+        }
+    }
+    assert!(
+        out_at_the_kill > 0,
+        "a call was out when its server was killed"
+    );
+    let place = second.place.clone();
+    assert!(second.stop().success());
+    let verified = on_ledger(&place, &url, &["audit", "verify", "--json"]).json();
+    assert_eq!(verified["intact"], true, "{verified}");
 }

@@ -130,6 +130,40 @@ fn a_clock_set_back_holds_a_budget_for_one_window_at_most() {
     );
 }
 
+#[test]
+fn a_call_that_is_out_counts_until_a_window_after_its_answer() {
+    let span = Span::Sliding(Duration::from_secs(1));
+    let mut budget = Budget::new(vec![rule(2, span, 0)], None);
+    let both = [CallKind::Resume, CallKind::Forbid];
+    let pair = Spending {
+        kinds: &both,
+        ..one(1, true)
+    };
+    budget.spend(pair, at(0));
+    budget.on_sent(&both, AppId(1), at(0));
+    assert_eq!(spend_all(&mut budget, one(1, true), at(60_000)), 0);
+    budget.on_answered(&[CallKind::Resume], AppId(1), at(60_000));
+    assert_eq!(spend_all(&mut budget, one(1, true), at(60_999)), 0);
+    assert_eq!(spend_all(&mut budget, one(1, true), at(61_050)), 1);
+    budget.on_answered(&[CallKind::Forbid], AppId(1), at(62_000));
+    assert_eq!(spend_all(&mut budget, one(1, true), at(62_900)), 1);
+    assert_eq!(spend_all(&mut budget, one(1, true), at(63_050)), 1);
+}
+
+#[test]
+fn calls_that_were_out_at_a_crash_count_from_the_start_after_it() {
+    let span = Span::Sliding(Duration::from_secs(1));
+    let rules = vec![rule(2, span, 0)];
+    let mut budget = Budget::new(rules.clone(), None);
+    assert_eq!(spend_all(&mut budget, one(1, true), at(0)), 2);
+    budget.on_sent(&[CallKind::Forbid; 2], AppId(1), at(0));
+    let kept = serde_json::to_string(budget.state()).unwrap();
+    let state = serde_json::from_str(&kept).unwrap();
+    let mut budget = Budget::restore(rules, None, state);
+    assert_eq!(spend_all(&mut budget, one(1, true), at(5_000)), 0);
+    assert_eq!(spend_all(&mut budget, one(1, true), at(6_050)), 2);
+}
+
 proptest! {
     /// Any window of the vendor's, wherever it begins, is within the rule.
     #[test]

@@ -203,7 +203,9 @@ impl Object {
     /// A look at the vendor's list, begun at `looked` by the wall clock.
     pub fn on_listed(&mut self, standing: Standing, looked: UnixMs, now: Now) -> Drift {
         let newer = self.accepted.as_ref().is_some_and(|a| a.at >= looked);
-        if newer || self.in_flight.is_some() || self.doubt.is_some() {
+        let moot = |doubt: Doubt| doubt.settles.is_over(now) && self.is_moot(doubt);
+        let open = self.doubt.is_some_and(|doubt| !moot(doubt));
+        if newer || self.in_flight.is_some() || open {
             return Drift::None;
         }
         match (standing, self.belief) {
@@ -295,8 +297,9 @@ impl Object {
             }
             _ => return,
         };
-        let cleared = |doubt: &mut Doubt| doubt.effect == effect || doubt.settles.is_over(now);
-        if self.doubt.take_if(cleared).is_some() {
+        let cleared = |doubt: &mut Doubt| doubt.settles.is_over(now);
+        let same = self.doubt.is_some_and(|doubt| doubt.effect == effect);
+        if self.doubt.take_if(cleared).is_some() || same {
             self.recheck = Some(Wait::lasting(now, RECHECK));
         }
         self.trouble = None;
@@ -332,6 +335,13 @@ impl Object {
             self.accept(call, Some(end), report, now);
             return;
         }
+        self.belief = Belief::Banned(None);
+        // What the vendor says after a doubt is past is how that ended. The end can be set only
+        // then, so until then there is nothing to give up.
+        if self.doubt.is_some() {
+            self.doubt.take_if(|doubt| doubt.settles.is_over(now));
+            return;
+        }
         self.unowned += 1;
         if self.unowned >= MOST_UNOWNED {
             // The end cannot be set. The shortest it is likely to have makes the renewal come in
@@ -340,7 +350,6 @@ impl Object {
             self.accept(call, Some(likely), report, now);
             return;
         }
-        self.belief = Belief::Banned(None);
         if self.unowned > 1 {
             let class = Class::Retry;
             self.fail(

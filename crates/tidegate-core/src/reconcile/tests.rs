@@ -273,6 +273,56 @@ fn already_banned_is_no_acceptance_of_an_end() {
 }
 
 #[test]
+fn an_end_that_a_lost_ban_left_behind_is_replaced_once_it_can_no_longer_come() {
+    let mut bench = Bench::new(until(HOUR));
+    bench.call(Outcome::Unknown);
+    bench.decide(1, until(2 * HOUR));
+    assert_eq!(bench.action(), forbid(2 * HOUR));
+    bench.call(Outcome::AlreadySo);
+    assert!(!bench.is_accepted());
+    assert_eq!(bench.plan().next, Some(UnixMs(15_000)));
+    bench.pass(15_000);
+    // However many servers are killed with the same call out.
+    for _ in 0..4 {
+        assert_eq!(bench.action(), forbid(2 * HOUR));
+        bench.send();
+        bench.object.take_over(bench.now);
+        assert_eq!(bench.action(), forbid(2 * HOUR));
+        bench.call(Outcome::AlreadySo);
+        assert!(!bench.is_accepted());
+        let next = bench.plan().next.unwrap();
+        bench.pass(next.0 - bench.now.steady.0);
+    }
+    assert_eq!(bench.action(), forbid(2 * HOUR));
+    bench.call(Outcome::AlreadySo);
+    let until = UnixMs(2 * HOUR);
+    assert_eq!(bench.action(), Action::ResumeThenForbid { until });
+}
+
+#[test]
+fn a_lost_call_may_come_after_a_newer_decision_even_if_it_was_repeated() {
+    let mut bench = Bench::new(until(HOUR));
+    bench.call(ACCEPTED);
+    bench.decide(1, OPEN);
+    bench.call(Outcome::Unknown);
+    bench.pass(2000);
+    bench.call(ACCEPTED);
+    assert!(bench.is_accepted());
+    bench.decide(1, until(2 * HOUR));
+    assert_eq!(bench.action(), forbid(2 * HOUR));
+    bench.call(ACCEPTED);
+    assert!(bench.is_accepted());
+    bench.pass(13_000);
+    assert_eq!(
+        bench.action(),
+        forbid(2 * HOUR),
+        "the lost resume may have come"
+    );
+    bench.call(Outcome::AlreadySo);
+    assert!(bench.is_accepted());
+}
+
+#[test]
 fn the_latest_end_of_all_owners_stands_and_no_owner_is_lifted_by_another() {
     let mut bench = Bench::new(until(HOUR));
     bench.decide(2, until(2 * HOUR));

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tidegate_cdn::{
     Answer, Cdn, Done, ErrorClass, Failure, ForbiddenPage, Page, Quota, Standing, VendorObject,
 };
-use tidegate_core::UnixMs;
 use tidegate_core::budget::CallKind;
 use tidegate_core::placement::Refusal;
 use tidegate_core::reconcile::{self, Action, Outcome, Report};
+use tidegate_core::{AppId, UnixMs};
 use tidegate_ledger::cdns::ObjectKey;
 
 /// The longest wait that a vendor may ask for.
@@ -25,12 +25,16 @@ pub(crate) struct Call {
     pub(crate) serial: u64,
     pub(crate) action: Action,
     pub(crate) object: VendorObject,
+    /// Whose budget it was drawn from.
+    pub(crate) app: AppId,
 }
 
 /// How a call went.
 pub(crate) struct Called {
     pub(crate) key: ObjectKey,
     pub(crate) serial: u64,
+    pub(crate) action: Action,
+    pub(crate) app: AppId,
     /// What it was, in a word or two.
     pub(crate) what: String,
     pub(crate) kind: CallKind,
@@ -161,6 +165,8 @@ fn called(
     Called {
         key: call.key.clone(),
         serial: call.serial,
+        action: call.action,
+        app: call.app,
         what,
         kind,
         report,
@@ -174,10 +180,12 @@ fn called(
 }
 
 /// A call of which nothing more will be heard.
-pub(crate) fn lost(key: ObjectKey, serial: u64) -> Called {
+pub(crate) fn lost(key: ObjectKey, serial: u64, action: Action, app: AppId) -> Called {
     Called {
         key,
         serial,
+        action,
+        app,
         what: "call".to_owned(),
         kind: CallKind::Find,
         report: Report {

@@ -106,7 +106,11 @@ impl Work {
 
     fn kept(&mut self, key: ObjectKey, version: Option<i64>, accepted: &[AcceptedBy]) {
         let Some(version) = version else {
-            self.begun.retain(|begun| begun.call.key != key);
+            let dropped = self.begun.extract_if(.., |begun| begun.call.key == key);
+            let dropped: Vec<_> = dropped.collect();
+            for begun in dropped {
+                self.answered(begun.call.action, begun.call.app);
+            }
             self.read_again(&key);
             return;
         };
@@ -136,6 +140,7 @@ impl Work {
     /// Nothing was written: calls that were begun are not, and nothing goes out.
     fn take_back(&mut self) {
         for begun in std::mem::take(&mut self.begun) {
+            self.answered(begun.call.action, begun.call.app);
             if let Some(entry) = self.entries.get_mut(&begun.call.key) {
                 entry.object = begun.before;
                 entry.plan = None;

@@ -4,7 +4,7 @@ use tidegate_core::UnixMs;
 use tidegate_core::backoff::Jitter;
 use tidegate_core::budget::{BudgetState, CallKind, Spending};
 use tidegate_core::placement::Observed;
-use tidegate_core::reconcile::{Drift, Outcome, Progress, Standing};
+use tidegate_core::reconcile::{Action, Drift, Outcome, Progress, Standing};
 use tidegate_ledger::cdns::ObjectKey;
 use tidegate_ledger::{Attempt, AttemptResult};
 
@@ -49,7 +49,7 @@ impl Work {
         self.note_account(&called);
         let epoch = self.epoch();
         let Some(entry) = self.entries.get_mut(&called.key) else {
-            return;
+            return self.answered(called.action, called.app);
         };
         let covers = entry.object.in_flight.as_ref().map(|c| c.covers.clone());
         let held_ban = entry.object.holds_ban();
@@ -62,9 +62,16 @@ impl Work {
             jitter,
             now,
         );
+        match progress {
+            Progress::Forbid(_) => self.answered(Action::Resume, called.app),
+            Progress::Done | Progress::Stale => self.answered(called.action, called.app),
+        }
         if progress == Progress::Stale {
             return;
         }
+        let Some(entry) = self.entries.get_mut(&called.key) else {
+            return;
+        };
         if held_ban && !entry.object.holds_ban() {
             self.desk.budget.lock().on_lifted();
             self.budget_dirty = true;
@@ -75,7 +82,7 @@ impl Work {
         ));
         self.note_attempt(&called, &covers.unwrap_or_default());
         match progress {
-            Progress::Forbid(until) => self.forbid_at_once(&called.key, called.serial, until),
+            Progress::Forbid(until) => self.forbid_at_once(&called, until),
             Progress::Done | Progress::Stale => {}
         }
         self.mark(&called.key);

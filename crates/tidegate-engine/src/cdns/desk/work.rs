@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_core::backoff::Now;
 use tidegate_core::breaker::Breaker;
-use tidegate_core::lanes::{Pick, Queue};
+use tidegate_core::lanes::{Pick, Queue, Work as Queued};
 use tidegate_core::placement::Epoch;
 use tidegate_core::reconcile::{Action, Object};
 use tidegate_core::{AppId, UnixMs};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::call::{self, Call};
+use super::super::call::{self, Call, Called};
 use super::super::directory::{AccountEntry, CdnDirectory};
 use super::super::gather::Slot;
 use super::entry::Entry;
@@ -325,7 +325,10 @@ impl Work {
             match pick {
                 Pick::Do(work) => {
                     self.budget_dirty = true;
-                    self.begin(&work.key, now);
+                    if self.begin(&work, now) {
+                        let mut budget = self.desk.budget.lock();
+                        budget.on_sent(work.calls, work.app, now);
+                    }
                 }
                 Pick::Wait(until) => {
                     self.queue_wait = Some(until);
@@ -336,10 +339,12 @@ impl Work {
         }
     }
 
-    fn begin(&mut self, key: &ObjectKey, now: Now) {
+    /// Whether there is a call to send.
+    fn begin(&mut self, work: &Queued<ObjectKey>, now: Now) -> bool {
+        let key = &work.key;
         let holder = &self.engine.cdns().holder;
         let Some(entry) = self.entries.get_mut(key) else {
-            return;
+            return false;
         };
         let plan = entry.plan.take();
         let object = entry.vendor_object(&self.account, &key.stream);
@@ -361,13 +366,16 @@ impl Work {
                         serial,
                         action: plan.action,
                         object,
+                        app: work.app,
                     },
                     before,
                 });
+                true
             }
             _ => {
                 entry.object = before;
                 self.timers.insert((now.steady.plus(LEASED), key.clone()));
+                false
             }
         }
     }
@@ -383,11 +391,11 @@ impl Work {
 
     pub(super) fn call(&mut self, call: Call) {
         self.out += 1;
-        let (key, serial) = (call.key.clone(), call.serial);
+        let (key, serial, action, app) = (call.key.clone(), call.serial, call.action, call.app);
         let (cdn, events) = (Arc::clone(&self.account.cdn), self.desk.sender());
         self.tasks.spawn(async move {
             let called = tokio::spawn(call::make(cdn, call)).await;
-            let called = called.unwrap_or_else(|_| call::lost(key, serial));
+            let called = called.unwrap_or_else(|_| call::lost(key, serial, action, app));
             let _ = events.send(Event::Called(Box::new(called)));
         });
     }
@@ -420,17 +428,30 @@ impl Work {
     }
 
     /// The second half of moving an end.
-    pub(super) fn forbid_at_once(&mut self, key: &ObjectKey, serial: u64, until: UnixMs) {
-        let Some(entry) = self.entries.get(key) else {
-            return;
-        };
-        if let Some(object) = entry.vendor_object(&self.account, &key.stream) {
-            self.call(Call {
+    pub(super) fn forbid_at_once(&mut self, called: &Called, until: UnixMs) {
+        let key = &called.key;
+        let object = self
+            .entries
+            .get(key)
+            .and_then(|entry| entry.vendor_object(&self.account, &key.stream));
+        let action = Action::Forbid { until };
+        match object {
+            Some(object) => self.call(Call {
                 key: key.clone(),
-                serial,
-                action: Action::Forbid { until },
+                serial: called.serial,
+                action,
                 object,
-            });
+                app: called.app,
+            }),
+            None => self.answered(action, called.app),
         }
+    }
+
+    /// What these calls were drawn from counts them from this instant on.
+    pub(super) fn answered(&mut self, action: Action, app: AppId) {
+        let now = self.now();
+        let mut budget = self.desk.budget.lock();
+        budget.on_answered(action.calls(), app, now);
+        self.budget_dirty = true;
     }
 }
