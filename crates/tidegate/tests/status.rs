@@ -106,7 +106,7 @@ fn what_needs_a_person_stands_out_and_says_what_to_do() {
         "huawei target 2: NEEDS A PERSON (",
         "  to do       put the key right with `tidegate account rotate huawei`",
         "  accepted    nothing yet",
-        "  last error  credentials, once, last at ",
+        "  last error  1 failure (class credentials), the last at ",
         "`tidegate account test huawei` tells more",
         "  next        after 1 failure, tried again at ",
     ] {

@@ -84,6 +84,7 @@ impl Engine {
         let mut previews = Vec::new();
         for (target, row) in self.ledger().objects_of(&ask.key).await? {
             let Some(mut case) = Case::of(self, &directory, target, row, now) else {
+                previews.extend(self.unusable(ask, target));
                 continue;
             };
             if case.target.target.leaving {
@@ -121,6 +122,18 @@ impl Engine {
             });
         }
         Ok(previews)
+    }
+
+    fn unusable(&self, ask: &Ask, target: i64) -> Option<TargetPreview> {
+        let apps = self.apps();
+        let targets = &apps.get(ask.key.app)?.targets;
+        let target = targets.iter().find(|known| known.id == target)?;
+        Some(TargetPreview {
+            target: target.clone(),
+            account: None,
+            next: Next::unusable(),
+            shared: None,
+        })
     }
 }
 

@@ -69,6 +69,19 @@ pub struct Next {
     pub words: String,
 }
 
+impl Next {
+    /// Where rows of the ledger cannot be used nothing is called.
+    pub(super) fn unusable() -> Self {
+        Self {
+            at: None,
+            call: None,
+            words: "the account or the target as the ledger has it cannot be used here; the log \
+                    says why"
+                .to_owned(),
+        }
+    }
+}
+
 /// A failure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LastError {
@@ -99,17 +112,15 @@ impl Budgets {
         account: &AccountEntry,
     ) -> Result<&mut Budget, LedgerError> {
         let id = account.account.id;
-        if let Entry::Vacant(unread) = self.0.entry(id) {
-            let kept = engine.ledger().budget(id).await?;
-            // One that cannot be read starts untouched, as it does for the desk.
-            let state = kept.and_then(|text| serde_json::from_str::<BudgetState>(&text).ok());
-            let restored = budget(account.signer.vendor(), state.unwrap_or_default());
-            unread.insert(restored);
-        }
-        Ok(self
-            .0
-            .entry(id)
-            .or_insert_with(|| budget(account.signer.vendor(), BudgetState::default())))
+        Ok(match self.0.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let kept = engine.ledger().budget(id).await?;
+                // One that cannot be read starts untouched, as it does for the desk.
+                let state = kept.and_then(|text| serde_json::from_str::<BudgetState>(&text).ok());
+                place.insert(budget(account.signer.vendor(), state.unwrap_or_default()))
+            }
+        })
     }
 }
 
@@ -191,13 +202,7 @@ fn unusable(directory: &CdnDirectory, target: i64) -> CdnReport {
         wanted: None,
         accepted: None,
         called: None,
-        next: Next {
-            at: None,
-            call: None,
-            words: "the account or the target as the ledger has it cannot be used here; the log \
-                    says why"
-                .to_owned(),
-        },
+        next: Next::unusable(),
         last_error: None,
         to_do: Some(
             "look for \"cannot be used\" in the server's log; remove the target or the account \

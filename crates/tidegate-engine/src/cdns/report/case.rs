@@ -65,6 +65,14 @@ impl Case {
         self.row.owners.iter().find(|row| row.owner.id.0 == id)
     }
 
+    /// The stream is wanted open at this target, and the object is not.
+    pub(in crate::cdns) fn is_kept(&self, merged: Want) -> bool {
+        let own = self.target.target.target.id;
+        let own = self.wants.iter().find(|owner| owner.id.0 == own);
+        let open_here = own.is_some_and(|owner| matches!(owner.want, Want::Open(_)));
+        open_here && matches!(merged, Want::Banned(_))
+    }
+
     /// The wall clock's reading at an instant of the steady clock.
     fn wall(&self, steady: UnixMs) -> UnixMs {
         let ahead = self.now.wall.0.saturating_sub(self.now.steady.0);
@@ -90,6 +98,9 @@ impl Case {
         let Some(work) = plan.work((), &self.wants, self.now) else {
             return match plan.next {
                 Some(next) => self.waiting(want, next),
+                None if self.is_kept(want) => {
+                    at_rest("nothing to do: another target's block keeps it banned")
+                }
                 None => at_rest("nothing to do: it stands as wanted"),
             };
         };

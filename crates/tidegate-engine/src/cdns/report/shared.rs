@@ -58,9 +58,7 @@ impl Shared {
                 }
             })
             .collect();
-        let wanted = case.wants.iter().find(|owner| owner.id.0 == own);
-        let open_here = wanted.is_some_and(|owner| matches!(owner.want, Want::Open(_)));
-        let kept_banned = open_here && matches!(merge(&case.wants), Some(Want::Banned(_)));
+        let kept_banned = merge(&case.wants).is_some_and(|merged| case.is_kept(merged));
         Some(Self {
             words: sentences(&radius, &with, kept_banned),
             with,

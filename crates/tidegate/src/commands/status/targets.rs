@@ -103,7 +103,12 @@ fn headline(target: &Value) -> &'static str {
         (None, _) => false,
     };
     let banned = text(target, "wanted") == "banned";
-    match text(target, "observed").as_str() {
+    // What was seen before the acceptance proves nothing about it.
+    let seen = match is_stale(target) {
+        true => "unknown".to_owned(),
+        false => text(target, "observed"),
+    };
+    match seen.as_str() {
         _ if flag(target, "needs_a_person") => "NEEDS A PERSON",
         _ if is_null(target, "wanted_generation") => "nothing decided",
         _ if behind && flag(target, "leaving") => "being removed, not lifted yet",
@@ -154,6 +159,10 @@ fn observed(target: &Value) -> String {
     match (seen.as_str(), at.as_str()) {
         (_, "-") => "unknown: nobody has seen it there".to_owned(),
         ("unknown", at) => format!("unknown: a look at {at} showed nothing that counts"),
+        (word, at) if is_stale(target) => {
+            let decision = text(target, "accepted_generation");
+            format!("{word} at {at}, before decision {decision} was accepted")
+        }
         (word, at) => match text(target, "dark_since").as_str() {
             "-" => format!("{word} at {at}"),
             since if since >= at => format!("{word} at {at}"),
@@ -165,11 +174,11 @@ fn observed(target: &Value) -> String {
 fn last_error(target: &Value) -> Option<String> {
     let error = target.get("last_error").filter(|error| !error.is_null())?;
     let failures = match number(error, "failures") {
-        Some(1) | None => "once".to_owned(),
-        Some(n) => format!("{n} times in a row"),
+        Some(1) | None => "1 failure".to_owned(),
+        Some(n) => format!("{n} failures in a row"),
     };
     let mut words = format!(
-        "{}, {failures}, last at {}: {}",
+        "{failures} (class {}), the last at {}: {}",
         text(error, "class"),
         text(error, "at"),
         text(error, "words")
@@ -182,6 +191,12 @@ fn last_error(target: &Value) -> Option<String> {
         words.push_str(" (of an earlier decision)");
     }
     Some(words)
+}
+
+/// Whether what is observed was seen before the CDN accepted its newest decision.
+fn is_stale(target: &Value) -> bool {
+    let (seen, accepted) = (text(target, "observed_at"), text(target, "accepted_at"));
+    seen != "-" && accepted != "-" && seen < accepted
 }
 
 fn is_null(target: &Value, name: &str) -> bool {
