@@ -334,16 +334,19 @@ impl Object {
             matches!(accepted.want, Want::Open(_)) && !accepted.fresh.is_over(now)
         });
         let belief = self.belief_at(now);
+        // A ban that may yet take effect would outlast the resume.
+        let may_ban = |doubt: &Doubt| doubt.effect != Effect::Lifts && !doubt.settles.is_over(now);
+        let may_ban = self.doubt.filter(may_ban);
         if matches!(belief, Belief::Untouched | Belief::Free) && (fresh || !asked) {
-            return Need::Met(None);
+            return Need::Met(may_ban.map(|doubt| doubt.settles.until()));
         }
         let ended = opening == Opening::Ended;
         if ended && now.ends_held {
             return Need::NotYet(now.steady.plus(IDLE));
         }
-        // A ban that may yet take effect would outlast the resume.
-        let may_ban = |doubt: &Doubt| doubt.effect != Effect::Lifts && !doubt.settles.is_over(now);
-        if let Some(doubt) = self.doubt.filter(may_ban) {
+        // Where the very ban was taken since, most likely it has come: the resume goes at once, and
+        // again when the doubt is past.
+        if let Some(doubt) = may_ban.filter(|doubt| !self.is_moot(*doubt)) {
             return Need::NotYet(doubt.settles.until());
         }
         if let (true, Belief::Banned(Some(end))) = (ended, belief) {

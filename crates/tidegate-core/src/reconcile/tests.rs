@@ -323,6 +323,25 @@ fn a_lost_call_may_come_after_a_newer_decision_even_if_it_was_repeated() {
 }
 
 #[test]
+fn a_resume_goes_at_once_after_a_repeated_ban_and_again_when_the_lost_one_cannot_come() {
+    let mut bench = Bench::new(until(HOUR));
+    bench.call(Outcome::Unknown);
+    bench.pass(2000);
+    bench.call(ACCEPTED);
+    bench.decide(1, OPEN);
+    assert_eq!(bench.action(), Action::Resume);
+    bench.call(ACCEPTED);
+    assert!(bench.is_accepted());
+    let next = bench.plan().next.unwrap();
+    assert!(next <= UnixMs(15_000), "{next:?}");
+    bench.pass(13_000);
+    assert_eq!(bench.action(), Action::Resume);
+    bench.call(ACCEPTED);
+    bench.pass(5000);
+    assert_eq!(bench.action(), Action::CheckState);
+}
+
+#[test]
 fn the_latest_end_of_all_owners_stands_and_no_owner_is_lifted_by_another() {
     let mut bench = Bench::new(until(HOUR));
     bench.decide(2, until(2 * HOUR));

@@ -14,7 +14,7 @@ mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use tidegate_core::backoff::Now;
@@ -42,6 +42,8 @@ use crate::engine::Engine;
 pub(crate) struct Desk {
     events: UnboundedSender<Event>,
     pub(crate) budget: Mutex<Budget>,
+    /// The budget goes on where an earlier holder of the account left it.
+    restored: AtomicBool,
     view: Mutex<DeskView>,
     /// The earliest look that is due, on the steady clock.
     pub(crate) next_look: AtomicI64,
@@ -116,6 +118,7 @@ impl Desk {
         let desk = Arc::new(Self {
             events,
             budget: Mutex::new(limits::budget(account.signer.vendor(), Default::default())),
+            restored: AtomicBool::new(false),
             view: Mutex::default(),
             next_look: AtomicI64::new(i64::MIN),
             look_added: Notify::new(),

@@ -2,6 +2,8 @@
 //! the ledger knows of it before they go out.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tidegate_core::AppId;
 use tidegate_core::budget::{CallKind, Spending, Verdict};
@@ -9,6 +11,9 @@ use tokio::sync::oneshot;
 
 use super::{Desk, Event};
 use crate::engine::Engine;
+
+/// When to ask again while it is not known yet what was spent before.
+const SOON: Duration = Duration::from_millis(100);
 
 /// One call that was drawn from the budget. It counts as out until this is dropped.
 pub(crate) struct Drawn {
@@ -28,6 +33,9 @@ impl Drawn {
         app: AppId,
     ) -> Result<Self, Verdict> {
         let now = engine.clock.now();
+        if !desk.restored.load(Ordering::Acquire) {
+            return Err(Verdict::Later(now.steady.plus(SOON)));
+        }
         let spending = Spending {
             kinds: &[kind],
             app,

@@ -1,5 +1,7 @@
 //! What answers, looks and lists change.
 
+use std::sync::atomic::Ordering;
+
 use tidegate_core::UnixMs;
 use tidegate_core::backoff::Jitter;
 use tidegate_core::budget::{BudgetState, CallKind, Spending};
@@ -32,6 +34,7 @@ impl Work {
                         None => BudgetState::default(),
                     };
                     *self.desk.budget.lock() = limits::budget(vendor, state);
+                    self.desk.restored.store(true, Ordering::Release);
                     self.count_apps();
                     return;
                 }
