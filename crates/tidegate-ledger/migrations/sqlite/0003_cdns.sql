@@ -42,10 +42,24 @@ CREATE TABLE budgets (
     state   TEXT NOT NULL
 ) STRICT;
 
+-- Made anew without the reference to targets: ending a target would read every placement for it.
 -- Of a leaving target, wanted is one above the last decision that reached it: open.
-ALTER TABLE placements ADD COLUMN observed    TEXT;
-ALTER TABLE placements ADD COLUMN observed_ms INTEGER;
-ALTER TABLE placements ADD COLUMN watch       TEXT;
-ALTER TABLE placements ADD COLUMN look_ms     INTEGER;
+ALTER TABLE placements RENAME TO earlier_placements;
+CREATE TABLE placements (
+    app_id      INTEGER NOT NULL,
+    stream      TEXT    NOT NULL,
+    target      INTEGER NOT NULL,
+    wanted      INTEGER NOT NULL,
+    accepted    INTEGER,
+    accepted_ms INTEGER,
+    observed    TEXT,
+    observed_ms INTEGER,
+    watch       TEXT,
+    look_ms     INTEGER,
+    PRIMARY KEY (app_id, stream, target)
+) STRICT, WITHOUT ROWID;
+INSERT INTO placements (app_id, stream, target, wanted, accepted, accepted_ms)
+SELECT app_id, stream, target, wanted, accepted, accepted_ms FROM earlier_placements;
+DROP TABLE earlier_placements;
 CREATE INDEX placements_to_look_at ON placements (target, look_ms) WHERE look_ms IS NOT NULL;
 CREATE INDEX placements_unsettled ON placements (target, stream) WHERE accepted IS NULL OR accepted < wanted;

@@ -12,6 +12,7 @@ use tidegate_ledger::{
 
 pub(crate) use crate::cdns::*;
 pub(crate) use crate::changes::*;
+pub(crate) use crate::due::*;
 use crate::fixture::{
     FOREVER, NOW, app, ask, decide, fresh, generation, key, nonce, until, with_app,
 };

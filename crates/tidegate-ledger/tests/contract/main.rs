@@ -12,6 +12,7 @@ mod cdns;
 mod changes;
 #[path = "../support/cluster.rs"]
 mod cluster;
+mod due;
 mod fixture;
 mod objects;
 
@@ -92,6 +93,9 @@ macro_rules! every_case {
                 the_last_budget_counts,
                 a_lone_server_works_on_every_account,
                 many_objects_are_saved_and_read_at_once,
+                pages_of_a_strict_account_miss_nothing,
+                pages_of_a_name_only_account_miss_nothing,
+                pages_miss_nothing_when_very_much_is_due,
             ]
         );
     };

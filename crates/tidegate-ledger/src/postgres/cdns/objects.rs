@@ -100,16 +100,44 @@ fn after_columns(after: Option<&ObjectKey>) -> (&str, &str) {
     after.map_or(("", ""), |key| (&key.site, key.stream.as_str()))
 }
 
+/// Everything is read in the order of an index and no further than a page goes, so that a page
+/// costs the same however much is due. Sites of a strict account are walked one after the other;
+/// of a name-only account every target is read up to a page. Objects are read by time while few
+/// are due, and by key otherwise; `coalesce` keeps the walk by key off the index by time.
 const DUE: &str = "
-    SELECT site, stream FROM (
+    WITH soon AS MATERIALIZED (
         SELECT site, stream FROM objects WHERE account = $1 AND due_ms <= $2
+        ORDER BY due_ms LIMIT 4097),
+    few AS MATERIALIZED (SELECT count(*) <= 4096 AS yes FROM soon),
+    strict AS MATERIALIZED (
+        SELECT t.id, (t.publish_domain || '/' || t.rtmp_app) COLLATE \"C\" AS site
+        FROM accounts a JOIN targets t ON t.account = a.id WHERE a.id = $1 AND a.strict)
+    SELECT site, stream FROM (
+        SELECT site, stream FROM soon
+        WHERE (SELECT yes FROM few) AND (site, stream) > ($3, $4)
         UNION
-        SELECT CASE WHEN a.strict THEN t.publish_domain || '/' || t.rtmp_app ELSE '*' END,
-            p.stream
-        FROM accounts a JOIN targets t ON t.account = a.id JOIN placements p ON p.target = t.id
-        WHERE a.id = $1 AND (p.accepted IS NULL OR p.accepted < p.wanted)) due
-    WHERE (site COLLATE \"C\", stream COLLATE \"C\") > ($3, $4)
-    ORDER BY site COLLATE \"C\", stream COLLATE \"C\" LIMIT $5";
+        (SELECT site, stream FROM objects
+        WHERE NOT (SELECT yes FROM few) AND account = $1
+            AND coalesce(due_ms, 9223372036854775807) <= $2 AND (site, stream) > ($3, $4)
+        ORDER BY site, stream LIMIT $5)
+        UNION
+        (SELECT s.site, p.stream
+        FROM (SELECT id, site FROM strict WHERE site >= $3 ORDER BY site) s
+        CROSS JOIN LATERAL (SELECT stream FROM placements
+            WHERE target = s.id AND stream > CASE WHEN s.site = $3 THEN $4 ELSE '' END
+                AND (accepted IS NULL OR accepted < wanted)
+            ORDER BY stream LIMIT $5) p
+        LIMIT $5)
+        UNION
+        (SELECT DISTINCT '*', p.stream
+        FROM accounts a JOIN targets t ON t.account = a.id
+        CROSS JOIN LATERAL (SELECT stream FROM placements
+            WHERE target = t.id AND stream > CASE WHEN $3 = '*' THEN $4 ELSE '' END
+                AND (accepted IS NULL OR accepted < wanted)
+            ORDER BY stream LIMIT $5) p
+        WHERE a.id = $1 AND NOT a.strict AND $3 <= '*'
+        ORDER BY p.stream LIMIT $5)) due
+    ORDER BY site, stream LIMIT $5";
 
 /// [`crate::CdnLedger::due_objects`].
 pub(super) async fn due(

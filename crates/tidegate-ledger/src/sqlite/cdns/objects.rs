@@ -103,17 +103,38 @@ fn after_columns(after: Option<&ObjectKey>) -> (&str, &str) {
     after.map_or(("", ""), |key| (&key.site, key.stream.as_str()))
 }
 
-/// The index is named so that a page never reads placements that are settled.
+/// A page costs what it returns, however much is due. `merged` walks the indexes of all targets at
+/// once: its queue holds the next unsettled stream of each, and gives out the lowest. Objects are
+/// read by time while few are due, and by key otherwise; `account = NULL` finds nothing, and `+`
+/// keeps the walk by key off the index by time.
 const DUE: &str = "
+    WITH RECURSIVE soon AS MATERIALIZED (
+        SELECT site, stream FROM objects INDEXED BY objects_due
+        WHERE account = $1 AND due_ms <= $2 LIMIT 4097),
+    few AS MATERIALIZED (SELECT count(*) <= 4096 AS yes FROM soon),
+    merged (site, stream, target) AS (
+        SELECT s.site, (SELECT min(p.stream) FROM placements p INDEXED BY placements_unsettled
+                        WHERE p.target = s.id AND p.stream > iif(s.site = $3, $4, '')
+                            AND (p.accepted IS NULL OR p.accepted < p.wanted)), s.id
+        FROM (SELECT t.id, iif(a.strict, t.publish_domain || '/' || t.rtmp_app, '*') AS site
+              FROM accounts a CROSS JOIN targets t WHERE a.id = $1 AND t.account = a.id) s
+        WHERE s.site >= $3
+        UNION ALL
+        SELECT m.site, (SELECT min(p.stream) FROM placements p INDEXED BY placements_unsettled
+                        WHERE p.target = m.target AND p.stream > m.stream
+                            AND (p.accepted IS NULL OR p.accepted < p.wanted)), m.target
+        FROM merged m WHERE m.stream IS NOT NULL
+        ORDER BY 1, 2)
     SELECT site, stream FROM (
-        SELECT site, stream FROM objects WHERE account = $1 AND due_ms <= $2
+        SELECT site, stream FROM soon
+        WHERE (SELECT yes FROM few) AND (site, stream) > ($3, $4)
         UNION
-        SELECT iif(a.strict, t.publish_domain || '/' || t.rtmp_app, '*'), p.stream
-        FROM accounts a CROSS JOIN targets t
-        CROSS JOIN placements p INDEXED BY placements_unsettled
-        WHERE a.id = $1 AND t.account = a.id AND p.target = t.id
-            AND (p.accepted IS NULL OR p.accepted < p.wanted))
-    WHERE (site, stream) > ($3, $4) ORDER BY site, stream LIMIT $5";
+        SELECT * FROM (SELECT site, stream FROM objects
+            WHERE account = (SELECT iif(yes, NULL, $1) FROM few) AND +due_ms <= $2
+                AND (site, stream) > ($3, $4) ORDER BY site, stream LIMIT $5)
+        UNION
+        SELECT * FROM (SELECT DISTINCT site, stream FROM merged WHERE stream IS NOT NULL LIMIT $5))
+    ORDER BY site, stream LIMIT $5";
 
 /// [`crate::CdnLedger::due_objects`].
 pub(super) async fn due(
