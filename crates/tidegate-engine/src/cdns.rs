@@ -178,11 +178,8 @@ impl Cdns {
     ) -> HashMap<i64, Slot> {
         let directory = self.directory.load();
         let desks = self.desks.lock();
-        for target in directory.targets() {
-            if target.target.target.app != key.app {
-                continue;
-            }
-            let object = directory.object_key(&target, &key.stream);
+        for target in directory.targets_of(key.app) {
+            let object = directory.object_key(target, &key.stream);
             if let (Some(open), Some(object)) = (desks.get(&target.target.account), object) {
                 let slot = slots.remove(&target.target.target.id);
                 open.desk.wake(object, slot);

@@ -10,7 +10,7 @@ use tidegate_cdn::{
     Account, AccountError, AccountSpec, Adapter, AuthScheme, Cdn, HttpClient, Matching,
     ObjectError, Site, VendorObject,
 };
-use tidegate_core::StreamId;
+use tidegate_core::{AppId, StreamId};
 use tidegate_ledger::cdns::{ANY_SITE, CdnAccount, CdnTarget, ObjectKey};
 use tidegate_ledger::{Ledger, LedgerError, Vendor};
 
@@ -40,6 +40,7 @@ pub struct TargetEntry {
 pub struct CdnDirectory {
     accounts: HashMap<i64, Arc<AccountEntry>>,
     targets: HashMap<i64, Arc<TargetEntry>>,
+    by_app: HashMap<AppId, Vec<Arc<TargetEntry>>>,
 }
 
 /// A row of the ledger that cannot be used.
@@ -170,7 +171,12 @@ impl CdnDirectory {
         for target in ledger.cdn_targets().await? {
             let id = target.target.id;
             match TargetEntry::new(target) {
-                Ok(entry) => drop(directory.targets.insert(id, Arc::new(entry))),
+                Ok(entry) => {
+                    let entry = Arc::new(entry);
+                    let of_app = directory.by_app.entry(entry.target.target.app);
+                    of_app.or_default().push(Arc::clone(&entry));
+                    directory.targets.insert(id, entry);
+                }
                 Err(why) => tracing::error!(%why, "a target in the ledger cannot be used"),
             }
         }
@@ -197,6 +203,11 @@ impl CdnDirectory {
     /// A target by its row id; a leaving one too.
     pub fn target(&self, id: i64) -> Option<&Arc<TargetEntry>> {
         self.targets.get(&id)
+    }
+
+    /// The targets of an App, by id; leaving ones too.
+    pub fn targets_of(&self, app: AppId) -> &[Arc<TargetEntry>] {
+        self.by_app.get(&app).map_or(&[], Vec::as_slice)
     }
 
     /// All targets, in no order; leaving ones too.

@@ -91,7 +91,11 @@ impl Slot {
     /// What there is to say so far. `next`: how long until anything can change; past the deadline
     /// there is no use in waiting for it.
     pub(crate) fn note(&self, words: String, next: Duration) {
-        let settled = Instant::now() + next >= self.gather.deadline;
+        let left = self
+            .gather
+            .deadline
+            .saturating_duration_since(Instant::now());
+        let settled = next >= left;
         self.tell(ResultWord::Pending, words, settled);
     }
 

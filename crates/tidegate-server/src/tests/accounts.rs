@@ -70,7 +70,7 @@ async fn only_tencent_can_be_less_than_strict() {
         ("tencent", true, true),
     ] {
         let asked = json!({"vendor": vendor, "name": format!("{vendor}-{strict}"),
-            "access_key_id": "AKID", "secret": SECRET, "strict": strict});
+            "access_key_id": format!("AKID{strict}"), "secret": SECRET, "strict": strict});
         let (status, made) = site.v1("POST", "accounts", asked).await;
         assert_eq!((status, &made["strict"]), (201, &json!(is)), "{made}");
     }
@@ -82,6 +82,9 @@ async fn what_cannot_be_an_account_is_refused_in_words() {
     site.v1("POST", "accounts", aliyun("main")).await;
     let with = |name: &str, value: Value| {
         let mut asked = aliyun("other");
+        if name != "secret" {
+            asked["access_key_id"] = json!("LTAI0002");
+        }
         asked[name] = value;
         asked
     };
@@ -97,6 +100,11 @@ async fn what_cannot_be_an_account_is_refused_in_words() {
             "is not a vendor",
         ),
         (with("name", json!("main")), 409, "choose another name"),
+        (
+            with("secret", json!("another")),
+            409,
+            "account \"main\" has this key already",
+        ),
         (with("name", json!("..")), 400, "cannot be called"),
         (with("name", json!("a/b")), 400, "without a slash"),
         (with("name", json!("")), 400, "1 to 100"),

@@ -108,9 +108,10 @@ impl From<CdnError> for ApiError {
             CdnError::UnknownAccount { .. }
             | CdnError::UnknownApp(_)
             | CdnError::UnknownTarget(_) => Self::not_found(words),
-            CdnError::NameTaken(_) | CdnError::InUse { .. } | CdnError::TargetTaken(_) => {
-                Self::conflict(words)
-            }
+            CdnError::NameTaken(_)
+            | CdnError::KeyTaken(_)
+            | CdnError::InUse { .. }
+            | CdnError::TargetTaken(_) => Self::conflict(words),
             CdnError::Vendor(_)
             | CdnError::DotName(_)
             | CdnError::Scheme { .. }

@@ -87,9 +87,18 @@ impl Engine {
             account.endpoint = Some(checked.signer.endpoint().to_string());
         }
         let ledger = self.ledger();
+        let known = ledger.cdn_accounts().await?;
         let taken = |a: &CdnAccount| a.name == account.name;
-        if ledger.cdn_accounts().await?.iter().any(taken) {
+        if known.iter().any(taken) {
             return Err(CdnError::NameTaken(account.name));
+        }
+        let same_key = |a: &&CdnAccount| {
+            a.vendor == account.vendor
+                && a.key.access_key_id == account.key.access_key_id
+                && a.endpoint == account.endpoint
+        };
+        if let Some(other) = known.iter().find(same_key) {
+            return Err(CdnError::KeyTaken(other.name.clone()));
         }
         ledger.add_account(&account).await.map_err(|e| match e {
             LedgerError::Conflict(_) => CdnError::NameTaken(account.name.clone()),

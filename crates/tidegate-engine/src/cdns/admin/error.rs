@@ -21,6 +21,12 @@ pub enum CdnError {
          `tidegate account rotate`"
     )]
     NameTaken(String),
+    /// Objects are told apart by account: under two names, one would lift the other's bans.
+    #[error(
+        "account {0:?} has this key already; add targets to that account: a ban and a budget \
+         that belong to one key cannot be kept under two names"
+    )]
+    KeyTaken(String),
     /// Not a scheme at all.
     #[error(
         "{:?} is not a signature scheme; {vendor} takes {takes}",

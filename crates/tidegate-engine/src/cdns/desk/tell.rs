@@ -1,6 +1,9 @@
 //! Words for those who wait for a decision's results.
 
+use std::time::Duration;
+
 use tidegate_core::backoff::Now;
+use tidegate_core::lanes::Hold;
 use tidegate_core::placement::{Class, Trouble, Want};
 use tidegate_ledger::cdns::ObjectKey;
 
@@ -10,14 +13,27 @@ use super::work::Work;
 use crate::decide::ResultWord;
 
 impl Work {
-    /// Tells everybody who waits for this object what is known.
-    pub(super) fn tell(&mut self, key: &ObjectKey) {
-        let (now, queue_wait) = (self.now(), self.queue_wait());
-        let breaker_open = self.breaker.is_open();
-        let Some(entry) = self.entries.get_mut(key) else {
-            return;
+    /// Tells everybody who waits for anything what is known, once it is known what goes out.
+    pub(super) fn tell_all(&mut self) {
+        for key in std::mem::take(&mut self.awaited) {
+            if self.tell(&key) {
+                self.awaited.insert(key);
+            }
+        }
+    }
+
+    /// Tells everybody who waits for this object what is known; returns whether anybody goes on
+    /// waiting.
+    pub(super) fn tell(&mut self, key: &ObjectKey) -> bool {
+        let now = self.now();
+        let hold = {
+            let mut budget = self.desk.budget.lock();
+            self.queue.waiting_for(key, &mut budget, &self.breaker, now)
         };
-        let slots = std::mem::take(&mut entry.slots);
+        let Some(entry) = self.entries.get_mut(key) else {
+            return self.to_load.contains_key(key);
+        };
+        let mut slots = std::mem::take(&mut entry.slots);
         for slot in &slots {
             let id = tidegate_core::placement::OwnerId(slot.target);
             let accepted = entry.object.accepted_generation(id);
@@ -25,32 +41,62 @@ impl Work {
                 slot.settle(ResultWord::Success, accepted_words(entry));
                 continue;
             }
-            match trouble(entry) {
-                Some(trouble) if trouble.needs_a_person() => {
+            match (trouble(entry), &hold) {
+                (Some(trouble), _) if trouble.needs_a_person() => {
                     slot.settle(ResultWord::Failed, failed_words(trouble, now));
                 }
-                Some(trouble) => {
+                (Some(trouble), None) => {
                     let next = until(trouble.next_attempt(), now);
                     slot.note(failed_words(trouble, now), next);
                 }
-                None if entry.object.in_flight.is_none() => {
-                    let words = match (breaker_open, queue_wait) {
-                        (true, _) => "recorded; the account fails, so the call waits".to_owned(),
-                        (false, Some(_)) => {
-                            "recorded; the call waits for the account's limits".to_owned()
-                        }
-                        (false, None) => "recorded; the call is about to go out".to_owned(),
-                    };
-                    slot.note(words, std::time::Duration::ZERO);
+                (_, Some(hold)) => {
+                    let (words, next) = held_words(hold, now);
+                    slot.note(words, next);
                 }
-                None => slot.note(
-                    "recorded; called, no answer yet".to_owned(),
-                    std::time::Duration::ZERO,
-                ),
+                (None, None) => {
+                    let words = match entry.object.in_flight {
+                        Some(_) => "recorded; called, no answer yet",
+                        None => "recorded; the call waits for its turn",
+                    };
+                    slot.note(words.to_owned(), Duration::ZERO);
+                }
             }
         }
+        slots.retain(super::super::gather::Slot::is_open);
+        let waits = !slots.is_empty();
         entry.slots = slots;
-        entry.slots.retain(super::super::gather::Slot::is_open);
+        waits
+    }
+}
+
+/// Why the call does not go now, and how long that lasts at least.
+fn held_words(hold: &Hold, now: Now) -> (String, Duration) {
+    match hold {
+        Hold::Breaker(at) => {
+            let next = until(*at, now);
+            let words = format!(
+                "recorded; the account fails call after call, tried again in {} s",
+                next.as_secs().saturating_add(1)
+            );
+            (words, next)
+        }
+        Hold::Budget {
+            until: at, rule, ..
+        } => {
+            let limit = rule.as_ref().map_or_else(
+                || "the vendor said that the account's calls are used up".to_owned(),
+                |rule| format!("the account's {rule} are used up"),
+            );
+            let words = format!("recorded; {limit}, the call goes out from {at} on");
+            (words, until(*at, now))
+        }
+        Hold::ListFull => {
+            let words =
+                "recorded; the vendor's list of bans is full, and no ban is lifted to make \
+                         room"
+                    .to_owned();
+            (words, Duration::MAX)
+        }
     }
 }
 

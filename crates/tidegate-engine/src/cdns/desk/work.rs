@@ -59,6 +59,8 @@ pub(super) struct Work {
     pub(super) dirty: HashSet<ObjectKey>,
     /// What is to be told to an object once it is read.
     pub(super) after_load: HashMap<ObjectKey, Vec<Event>>,
+    /// Objects that somebody waits for.
+    pub(super) awaited: HashSet<ObjectKey>,
     pub(super) touched: HashSet<ObjectKey>,
     /// Calls that were begun in this turn and are not out yet.
     pub(super) begun: Vec<Begun>,
@@ -118,6 +120,7 @@ impl Work {
             load_order: VecDeque::new(),
             dirty: HashSet::new(),
             after_load: HashMap::new(),
+            awaited: HashSet::new(),
             touched: HashSet::new(),
             begun: Vec::new(),
             out: 0,
@@ -243,6 +246,7 @@ impl Work {
         if self.stopping.is_none() {
             self.pick();
         }
+        self.tell_all();
         self.keep().await?;
         self.send();
         Ok(())
@@ -346,7 +350,9 @@ impl Work {
         if let Some(next) = next {
             self.timers.insert((next, key.clone()));
         }
-        self.tell(key);
+        if self.tell(key) {
+            self.awaited.insert(key.clone());
+        }
         self.forget_if_at_rest(key, now);
     }
 
@@ -488,11 +494,6 @@ impl Work {
 
     pub(super) fn out(&self) -> usize {
         self.out
-    }
-
-    /// Why queued work waits, for people.
-    pub(super) fn queue_wait(&self) -> Option<UnixMs> {
-        self.queue_wait
     }
 
     /// The second half of moving an end.
