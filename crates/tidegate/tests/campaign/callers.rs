@@ -47,10 +47,12 @@ pub(crate) struct Decision {
     pub(crate) request_id: String,
 }
 
-/// What every stream was told, oldest first, by App and number.
-#[derive(Default)]
+/// Decisions on streams, oldest first, by App and number.
+type Told = BTreeMap<(usize, usize), Vec<Decision>>;
+
+/// What every stream was told.
 pub(crate) struct Book {
-    pub(crate) streams: BTreeMap<(usize, usize), Vec<Decision>>,
+    pub(crate) streams: Told,
 }
 
 impl Book {
@@ -63,7 +65,7 @@ impl Book {
 pub(crate) struct Callers {
     stop: Arc<AtomicBool>,
     answers: Arc<AtomicUsize>,
-    threads: Vec<JoinHandle<BTreeMap<(usize, usize), Vec<Decision>>>>,
+    threads: Vec<JoinHandle<Told>>,
 }
 
 impl Callers {
@@ -113,7 +115,7 @@ struct Work {
     app: App,
     phone: Phone,
     dice: Dice,
-    told: BTreeMap<(usize, usize), Vec<Decision>>,
+    told: Told,
 }
 
 impl Work {

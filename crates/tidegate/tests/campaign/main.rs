@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests fail loudly"
+    clippy::print_stdout,
+    reason = "tests fail loudly, and this one has figures to show"
 )]
 
 #[path = "../common/caller.rs"]

@@ -81,7 +81,7 @@ impl Sky {
         for at in 0..self.sims.len() {
             let before = at == refused && spell > 1 && spell % REFUSALS_EVERY == 1;
             let (vendor, sim) = self.sims[at].clone();
-            if at == refused && spell % REFUSALS_EVERY == 0 {
+            if at == refused && spell.is_multiple_of(REFUSALS_EVERY) {
                 let fault = match (spell / REFUSALS_EVERY) % 2 {
                     0 => Fault::QuotaSpent,
                     _ => Fault::ExpiredKey,
