@@ -270,7 +270,7 @@ fn secrets_come_from_files_and_standard_input_only() {
         let mut args = vec!["account", "add", "--vendor", "ws", "--name", name];
         args.extend([
             "--access-key-id",
-            "AKID",
+            name,
             "--endpoint",
             "http://127.0.0.1:1",
         ]);
