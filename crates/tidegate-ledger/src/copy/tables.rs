@@ -240,7 +240,10 @@ mod tests {
         for statement in sql.split("ALTER TABLE ").skip(1) {
             let mut words = statement.split_whitespace();
             let table = words.next().expect("a table");
-            let column = words.nth(2).expect("a column");
+            if words.next() != Some("ADD") {
+                continue;
+            }
+            let column = words.nth(1).expect("a column");
             let columns: &mut Vec<_> = tables.get_mut(table).expect("made before");
             columns.push(column.to_owned());
         }
