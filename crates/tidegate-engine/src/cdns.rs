@@ -1,9 +1,8 @@
 //! Vendors' CDNs: who drives which account, and how decisions reach them.
 //!
 //! One server at a time drives an account: it holds the account's lease in the ledger and runs a
-//! [`desk`] for it. [`Engine::drive_cdns`] takes leases, opens desks and closes them. What is to be
-//! done for one object is decided in `tidegate_core::reconcile`; how to ask a vendor for it is
-//! `tidegate-cdn`'s.
+//! desk for it. The engine takes leases, opens desks and closes them. What is to be done for one
+//! object is decided in `tidegate_core::reconcile`; how to ask a vendor for it is `tidegate-cdn`'s.
 
 mod admin;
 mod call;

@@ -268,12 +268,7 @@ fn secrets_come_from_files_and_standard_input_only() {
     let desk = Desk::new(&place);
     let add = |name: &str, more: &[&str]| {
         let mut args = vec!["account", "add", "--vendor", "ws", "--name", name];
-        args.extend([
-            "--access-key-id",
-            name,
-            "--endpoint",
-            "http://127.0.0.1:1",
-        ]);
+        args.extend(["--access-key-id", name, "--endpoint", "http://127.0.0.1:1"]);
         args.extend(more);
         desk.server.run(&args)
     };

@@ -55,7 +55,7 @@ pub(crate) struct AddArgs {
     /// tc3-hmac-sha256, sdk-hmac-sha256 [default: the vendor's current one]
     #[arg(long, value_name = "SCHEME")]
     auth: Option<String>,
-    /// Where the API is, such as https://live.intl.tencentcloudapi.com [default: the vendor's]
+    /// Where the API is, an https:// URL [default: the vendor's]
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// Region of the publish domains; needed at Huawei
